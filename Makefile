@@ -1,0 +1,38 @@
+# Everything happens in .venv, made on the first call. PYTHON names the interpreter to make it from: 3.11 or 3.12.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+run: .venv/ready  ## the whole course on the embedded creatures -> runs/classroom/results.json, report/index.html
+	$(BIN)/python -m aelib run
+
+test: .venv/test-ready  ## unit tests, the whole course at smoke scale, every notebook under nbval
+	$(BIN)/python -m pytest
+
+lab: .venv/ready  ## the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+seeds: .venv/ready  ## the course under seeds 0, 1 and 2 -> mean and spread (3 times make run)
+	$(BIN)/python benchmarks/seeds.py
+
+lint: .venv/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check aelib tests benchmarks
+
+lock:  ## pin again what pyproject.toml allows; needs `uv`
+	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --no-emit-index-url --no-annotate --no-header --extra test -c requirements.lock pyproject.toml -o requirements-test.lock
+
+.venv/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python pydensecrf2==1.1 \
+	  || echo "pydensecrf could not be built (is there a C++ compiler?): the slower exact CRF takes its place"
+	touch $@
+
+.venv/test-ready: .venv/ready requirements-test.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
+	touch $@
+
+.PHONY: run test lab seeds lint lock

@@ -1,0 +1,61 @@
+"""python -m aelib run | evaluate | settings"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .runs import RunError, write_json
+from .settings import PROFILES, describe, parse
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Gives the exit status: 0, or 2 with a message on stderr when the input is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m aelib", description="Adversarial erasing and prohibitive segmentation learning.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run the whole course, headless; goes on where an interrupted run was")
+    run.add_argument("--profile", default="classroom", help=f"one of {', '.join(PROFILES)} (default: classroom)")
+    run.add_argument("--out", default="", metavar="DIR", help="run directory (default: runs/PROFILE in the project)")
+    run.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a setting; see `python -m aelib settings`")
+
+    evaluate = commands.add_parser("evaluate", help="mIoU of a folder of label PNGs")
+    evaluate.add_argument("--predictions", required=True, metavar="DIR", type=Path, help="ID.png, labels 0..N-1")
+    evaluate.add_argument("--masks", required=True, metavar="DIR", type=Path, help="ID.png, labels 0..N-1, 255 is not counted")
+    evaluate.add_argument("--list", required=True, metavar="FILE", type=Path, help="a text file, one ID a line")
+    evaluate.add_argument("--classes", type=int, default=21, metavar="N", help="labels, background included (default: 21)")
+    evaluate.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
+
+    commands.add_parser("settings", help="list every setting: type, default, range, meaning")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "settings":
+            print(describe())
+        elif options.command == "evaluate":
+            _evaluate(options)
+        else:
+            overrides = {name: parse(name, value) for name, value in options.p}
+            from .pipeline import run_course
+
+            run_course(Path(options.out).absolute() if options.out else "", options.profile, **overrides)
+    except (ValueError, OSError, RunError) as error:
+        print(f"aelib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("aelib: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from .evaluation import evaluate_folders
+
+    scores = evaluate_folders(options.predictions, options.masks, options.list, options.classes)
+    for label, value in scores["per_class"].items():
+        print(f"{label:>5} {'nowhere' if value is None else f'{100 * value:6.2f}'}")
+    print(f" mIoU {100 * scores['miou']:6.2f} %, {scores['images']} images, list {options.list.name}")
+    if options.json:
+        write_json(options.json, scores)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""What training may see (Pictures: image and image-level labels) and what it may not (Truth: mask and part map).
+
+The two are different objects on purpose: training code is handed Pictures alone, evaluation alone asks for the Truth.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from . import creatures
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A split as training sees it.
+
+    Attributes:
+        classes: names of the C object classes; background is not among them.
+        ids: one name a picture, unique.
+        images: RGB, each (H, W, 3) uint8.
+        labels: image-level labels, (n, C) bool.
+    """
+
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    images: Sequence[np.ndarray] = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def mean_pixel(self) -> np.ndarray:
+        """Mean RGB over all pixels of the split, (3,) float64 in [0, 255]: what erased pixels become."""
+        total = sum(image.reshape(-1, 3).sum(axis=0, dtype=np.int64) for image in self.images)
+        return total / sum(image.shape[0] * image.shape[1] for image in self.images)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A split as evaluation sees it: masks, each (H, W) uint8 (0 background, c + 1 for class c, 255 void), and part maps, or none."""
+
+    masks: Sequence[np.ndarray] = field(repr=False)
+    parts: Sequence[np.ndarray] | None = field(default=None, repr=False)
+
+
+@lru_cache(maxsize=4)
+def _creatures(seed: int, split: str, count: int) -> list[creatures.Creature]:
+    return [creatures.creature(seed, split, i) for i in range(count)]
+
+
+def creature_pictures(seed: int, split: str, count: int) -> Pictures:
+    """The first `count` creatures of a split, without their masks."""
+    samples = _creatures(seed, split, count)
+    ids = tuple(f"{split}-{i:05d}" for i in range(count))
+    return Pictures(creatures.CLASSES, ids, [s.image for s in samples], np.stack([s.labels for s in samples]))
+
+
+def creature_truth(seed: int, split: str, count: int) -> Truth:
+    """The masks and part maps of `creature_pictures(seed, split, count)`."""
+    samples = _creatures(seed, split, count)
+    return Truth([s.mask for s in samples], [s.parts for s in samples])
+
+
+def to_tensor(image: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1).float() / 255
+
+
+class TrainingSet(Dataset):
+    """Pictures for fit(): augmented image and whatever belongs to it, transformed together.
+
+    Args:
+        pictures: the split.
+        target: target(i) -> tensors of picture i that need no geometry (image-level labels, confidences).
+        image: image(i) -> (3, H, W) float32 tensor in [0, 1]; default the picture itself. Erasing comes in here.
+        masks: label maps, each (H, W) uint8, flipped with the image; None where there is nothing to segment.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        target: Callable[[int], tuple[Tensor, ...]],
+        image: Callable[[int], Tensor] | None = None,
+        masks: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        self.pictures, self.target, self.masks = pictures, target, masks
+        self.image = image or (lambda i: to_tensor(pictures.images[i]))
+        self.augment = v2.RandomHorizontalFlip()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, ...]:
+        parts = [tv_tensors.Image(self.image(i))]
+        if self.masks is not None:
+            parts.append(tv_tensors.Mask(torch.from_numpy(self.masks[i])))  # wrapped, or a resize would blend labels
+        parts = self.augment(*parts) if len(parts) > 1 else [self.augment(parts[0])]
+        return (*(p.as_subclass(Tensor) for p in parts), *self.target(i))

@@ -1,0 +1,79 @@
+"""Adversarial erasing: take what the classifier found away from it, so that the next one must find more.
+
+Source: Wei et al., CVPR 2017, section 3.1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+#: How to read the paper's "top 20 % of the largest value" (method.md: open): readings that differ a lot in area.
+RULES = ("max", "share")
+
+
+def discriminative_regions(maps: Tensor, present: Tensor, delta: float, rule: str = "max") -> Tensor:
+    """R_c: where the map of a present class is high.
+
+    Args:
+        maps: normalised CAMs in [0, 1], (C, H, W).
+        present: image-level labels, (C,) bool; absent classes get an empty region.
+        delta: threshold in (0, 1).
+        rule: "max": above delta times the map's maximum (0.2 in Zhou et al. and SEC); "share": the delta share of the
+            picture's pixels where the map is highest. Either way only where there is evidence at all (map > 0).
+
+    Returns:
+        (C, H, W) bool.
+
+    Raises:
+        ValueError: delta outside (0, 1), or an unknown rule.
+    """
+    if not 0 < delta < 1:
+        raise ValueError(f"delta: {delta} is outside (0, 1)")
+    if rule == "max":
+        threshold = delta * maps.amax(dim=(1, 2), keepdim=True)
+    elif rule == "share":
+        threshold = torch.quantile(maps.flatten(1), 1 - delta, dim=1)[:, None, None]
+    else:
+        raise ValueError(f"rule: {rule!r} is unknown; choose one of {', '.join(RULES)}")
+    return (maps > threshold) & (maps > 0) & present[:, None, None]
+
+
+def erase(image: Tensor, regions: Tensor, mean_pixel: Tensor) -> Tensor:
+    """Fill every region of every class with the training set's mean pixel.
+
+    Args:
+        image: (3, H, W), any range.
+        regions: (C, H, W) bool, the union over the steps so far.
+        mean_pixel: (3,), in the image's range.
+
+    Returns:
+        A new (3, H, W).
+    """
+    return torch.where(regions.any(dim=0), mean_pixel[:, None, None].to(image.dtype), image)
+
+
+def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> float:
+    """How much of the labels a classifier still reads off its training pictures: 1 all, 0 no more than the class frequencies.
+
+    1 - loss / (loss of always answering the frequencies). It needs no mask: it is the stop signal of the erasing loop.
+    (The paper: erase "until no class evidence is left", seen in the training loss.)
+
+    Args:
+        loss: mean loss per class at the end of training.
+        label_frequency: share of training pictures that show each class, (C,) in [0, 1].
+        kind: of loss, "sigmoid" (the baseline is the labels' entropy) or "squared" (their variance).
+    """
+    p = label_frequency.double().clamp(1e-6, 1 - 1e-6)
+    baseline = p * (1 - p) if kind == "squared" else -(p * p.log() + (1 - p) * (1 - p).log())
+    return 1 - loss / baseline.mean().item()
+
+
+def steps_worth_keeping(evidences: Sequence[float], least: float) -> int:
+    """Number of leading steps whose classifier still saw at least `least` of the labels; never less than one."""
+    kept = 0
+    for seen in evidences:
+        if seen < least:
+            break
+        kept += 1
+    return max(kept, 1)

@@ -1,0 +1,48 @@
+"""S, the mask a segmentation network learns from: mined regions are foreground, low saliency is background, the rest is ignored.
+
+Source: Wei et al., CVPR 2017, section 3.1; the treatment of the doubtful pixels is the commonly reported one.
+"""
+
+import numpy as np
+
+IGNORE = 255
+
+
+def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float) -> np.ndarray:
+    """The merge rule, whole.
+
+    |              | claimed by no class | by one class | by two or more |
+    |--------------|---------------------|--------------|----------------|
+    | low saliency | 0 (background)      | 255          | 255            |
+    | salient      | 255                 | c + 1        | 255            |
+
+    Args:
+        regions: mined regions, the union over the steps, (C, H, W) bool.
+        saliency: (H, W) in [0, 1].
+        background_threshold: saliency below it is low; in [0, 1].
+
+    Returns:
+        S, (H, W) uint8: 0 background, c + 1 for class c, 255 ignore.
+
+    Raises:
+        ValueError: the shapes disagree, more than 254 classes, or the threshold is outside [0, 1].
+    """
+    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or len(regions) > 254:
+        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C <= 254 and (H, W)")
+    if not 0 <= background_threshold <= 1:
+        raise ValueError(f"background_threshold: {background_threshold} is outside [0, 1]")
+    claims = regions.sum(axis=0)
+    low = saliency < background_threshold
+    seeds = np.full(saliency.shape, IGNORE, np.uint8)
+    seeds[low & (claims == 0)] = 0
+    single = ~low & (claims == 1)
+    seeds[single] = regions.argmax(axis=0)[single] + 1
+    return seeds
+
+
+def as_prediction(regions: np.ndarray) -> np.ndarray:
+    """Mined regions read as a finished segmentation (the table's CAM row): unclaimed is background, a tie goes to the first class.
+
+    (C, H, W) bool -> (H, W) uint8, 0 background, c + 1 for class c.
+    """
+    return np.where(regions.any(axis=0), regions.argmax(axis=0) + 1, 0).astype(np.uint8)

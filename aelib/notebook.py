@@ -1,0 +1,56 @@
+"""What the first cells of every notebook need: strict parameters, and progress that suits where it runs."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .runs import Run
+
+_JUPYTER = {"In", "Out", "exit", "quit", "open", "get_ipython"}
+
+
+def start(namespace: dict[str, Any]) -> Run:
+    """Open the run that the parameters cell asks for.
+
+    Every plain value (text, number, True, None) in the notebook's namespace must be `profile`, `run_dir` or a setting: papermill
+    itself only warns about an unknown parameter. Names bound later, when the cell is run a second time, are let be.
+
+    Args:
+        namespace: the notebook's globals().
+
+    Raises:
+        ValueError, RunError: as Run does.
+    """
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and name not in _JUPYTER and (value is None or isinstance(value, (str, int, float, bool, list, dict)))
+    }
+    if known := namespace.get("_parameters"):
+        plain = {name: value for name, value in plain.items() if name in known}
+    directory, profile = plain.pop("run_dir", ""), plain.pop("profile", "classroom")
+    if not isinstance(directory, str) or not isinstance(profile, str):
+        raise ValueError(f"run_dir: {directory!r}, profile: {profile!r}: both must be text")
+    run = Run(directory, profile, **plain)
+    namespace["_parameters"] = {"run_dir", "profile", *plain}
+    print(f"profile {run.settings.profile}, run directory {run.directory.name}, seed {run.settings.seed}")
+    return run
+
+
+def epoch_report(name: str) -> Callable[[int, int, float], None]:
+    """For training.fit: a bar in a terminal or a browser, one line an epoch anywhere else (a bar freezes in saved output)."""
+    if not (sys.stdout.isatty() or "JPY_SESSION_NAME" in os.environ):  # Jupyter's server sets it for its kernels, papermill does not
+        return lambda epoch, epochs, loss: print(f"  {name}: epoch {epoch}/{epochs}, loss {loss:.4f}", flush=True)
+    from tqdm.auto import tqdm
+
+    bar = tqdm(desc=name, unit="epoch")
+
+    def report(epoch: int, epochs: int, loss: float) -> None:
+        bar.total = epochs
+        bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+        bar.update(epoch - bar.n)
+        if epoch == epochs:
+            bar.close()
+
+    return report

@@ -1,0 +1,329 @@
+"""The stages of the method, each reading what earlier ones left in the run directory and adding its own folder.
+
+    classifier-K   one round of adversarial erasing: weights, mined regions of the training split, losses
+    saliency       a saliency map for each training picture
+    seeds-K        S from the regions of K steps and the saliency
+    network-NAME   a segmentation network: weights, losses
+    refined        the training split as the PSL network labels it and the CRF refines it: what PSL++ learns from
+    scores-NAME    a network's confusion matrices on val, without and with CRF
+
+A finished stage returns at once, so a notebook may be run again at no cost. No stage but `score_*` and `train_ceiling` touches a mask.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import data, psl
+from .cam import cam
+from .crf import CRF, refine_all
+from .data import Pictures, TrainingSet, Truth, to_tensor
+from .erasing import discriminative_regions, erase, evidence, steps_worth_keeping
+from .evaluation import confusion, part_recall
+from .masks import as_prediction, merge
+from .models import LargeFOV, classify
+from .notebook import epoch_report
+from .runs import Run, RunError, save_mask, save_tensors, write_json
+from .saliency import saliency_all
+from .settings import Settings
+from .training import DEVICE, fit
+
+FULL = "full supervision"
+
+
+def pictures(run: Run, split: str) -> Pictures:
+    """A split as training sees it: no masks."""
+    s = run.settings
+    return data.creature_pictures(s.seed, split, s.train_images if split == "train" else s.val_images)
+
+
+def truth(run: Run, split: str) -> Truth:
+    """A split's masks and part maps: for evaluation and for the fully supervised ceiling only."""
+    s = run.settings
+    return data.creature_truth(s.seed, split, s.train_images if split == "train" else s.val_images)
+
+
+# --- mining ----------------------------------------------------------------------------------------------------------------
+
+
+def mine(run: Run, step: int) -> None:
+    """Step `step` (1, 2, ...) of adversarial erasing: erase, train a classifier, take its CAMs, threshold them into regions.
+
+    Makes `classifier-STEP`: weights.safetensors, regions.safetensors (bits, see `regions`), log.json {"losses", "evidence"}.
+    """
+    name = f"classifier-{step}"
+    if run.finished(name):
+        return
+    s, train = run.settings, pictures(run, "train")
+    gone = regions(run, step - 1)  # what the steps so far found
+    weights = run.tensors(f"classifier-{step - 1}", "weights.safetensors") if s.start == "warm" and step > 1 else None
+    mean_pixel = torch.from_numpy(train.mean_pixel() / 255)
+    labels = torch.from_numpy(train.labels)
+
+    def erased(i: int) -> Tensor:
+        return erase(to_tensor(train.images[i]), torch.from_numpy(gone[i]), mean_pixel)
+
+    def loss(model: LargeFOV, image: Tensor, label: Tensor) -> Tensor:
+        return classification_loss(classify(model(image)), label, s.classification_loss)
+
+    with run.making(name) as folder:
+        torch.manual_seed(100 * s.seed + step)
+        classifier = LargeFOV(len(train.classes), s.backbone, s.dropout)
+        if weights is not None:
+            classifier.load_state_dict(weights)
+        dataset = TrainingSet(train, lambda i: (labels[i].float(),), erased)
+        losses = fit(classifier, dataset, loss, **_recipe(s, step), checkpoint=folder / ".checkpoint", report=epoch_report(name))
+        found = {}
+        for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x), (erased(i) for i in range(len(train))))):
+            new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
+            for c in np.flatnonzero(train.labels[i]):
+                found[f"{train.ids[i]}/{c}"] = torch.from_numpy(np.packbits(new[c].numpy(), axis=1))
+        save_tensors(folder / "weights.safetensors", classifier.state_dict())
+        save_tensors(folder / "regions.safetensors", found)
+        seen = evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss)
+        write_json(folder / "log.json", {"losses": losses, "evidence": seen})
+
+
+def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """Mean over images and classes of the sigmoid cross-entropy ("sigmoid") or of the paper's squared error ("squared").
+
+    Args:
+        logits, labels: (N, C); labels 0 or 1. "squared" compares them as they are: a label vector is what the score should be.
+    """
+    if kind == "squared":
+        return F.mse_loss(logits, labels)
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def regions(run: Run, steps: int, first: int = 1) -> list[np.ndarray]:
+    """The union of the regions mined by steps `first` to `steps`: for each training picture (C, H, W) bool. No step: all False."""
+    train = pictures(run, "train")
+    union = [np.zeros((len(train.classes), *image.shape[:2]), bool) for image in train.images]
+    place = {name: i for i, name in enumerate(train.ids)}
+    for step in range(first, steps + 1):
+        for key, bits in run.tensors(f"classifier-{step}", "regions.safetensors").items():
+            name, c = key.rsplit("/", 1)
+            region = union[place[name]][int(c)]
+            region |= np.unpackbits(bits.numpy(), axis=1, count=region.shape[1]).astype(bool)
+    return union
+
+
+def classifier(run: Run, step: int = 1) -> LargeFOV:
+    """The trained classifier of a step, in eval mode."""
+    return _load(run, f"classifier-{step}", len(pictures(run, "train").classes))
+
+
+def confidences(run: Run, split: str) -> Tensor:
+    """v: how sure the step-1 classifier is of each class on the whole, unerased picture, (n, C) in [0, 1]."""
+    model = classifier(run)
+    logits = torch.stack(list(_in_batches(lambda x: classify(model(x)), map(to_tensor, pictures(run, split).images))))
+    return logits.clamp(0, 1) if run.settings.classification_loss == "squared" else logits.sigmoid()
+
+
+def evidences(run: Run) -> list[float]:
+    """Share of the labels that each step's classifier could still read off its erased training pictures, so far as steps are mined."""
+    seen = []
+    while run.finished(f"classifier-{len(seen) + 1}"):
+        seen.append(run.json(f"classifier-{len(seen) + 1}", "log.json")["evidence"])
+    return seen
+
+
+def stop_step(run: Run) -> int:
+    """Steps the stop rule keeps: from the classifiers' own training signal, no mask."""
+    return steps_worth_keeping(evidences(run), run.settings.stop_evidence)
+
+
+# --- background and S ------------------------------------------------------------------------------------------------------
+
+
+def find_saliency(run: Run) -> None:
+    """Makes `saliency`: a grey PNG for each training picture."""
+    if run.finished("saliency"):
+        return
+    s, train = run.settings, pictures(run, "train")
+    with run.making("saliency") as folder:
+        for name, saliency in zip(train.ids, saliency_all(train.images, s.superpixels, s.workers), strict=True):
+            Image.fromarray((saliency * 255).round().astype(np.uint8)).save(folder / f"{name}.png")
+
+
+def merge_seeds(run: Run, steps: int) -> None:
+    """Makes `seeds-STEPS`: S as a palette PNG for each training picture, from the regions of `steps` steps."""
+    name = f"seeds-{steps}"
+    if run.finished(name):
+        return
+    train = pictures(run, "train")
+    mined, saliency = regions(run, steps), run.images("saliency", train.ids)
+    with run.making(name) as folder:
+        for i, image_id in enumerate(train.ids):
+            save_mask(folder / f"{image_id}.png", merge(mined[i], saliency[i] / 255, run.settings.background_threshold))
+
+
+# --- segmentation ----------------------------------------------------------------------------------------------------------
+
+
+def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool) -> None:
+    """Makes `network-NAME`: a segmentation LargeFOV trained on label maps, with the PSL loss or with plain cross-entropy J(f, S).
+
+    Args:
+        run: the run; the PSL loss needs `classifier-1` for v.
+        name: of the network, such as "AE-step3".
+        masks: one a training picture, (H, W) uint8: 0..C, 255 ignored.
+        prohibitive: J(f, S) + J(f, S-hat) if true, J(f, S) if not.
+    """
+    stage = f"network-{name}"
+    if run.finished(stage):
+        return
+    s, train = run.settings, pictures(run, "train")
+    v = confidences(run, "train") if prohibitive else torch.zeros(len(train), 0)
+
+    def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor) -> Tensor:
+        scores = model(image)
+        mask = psl.shrink(mask, scores.shape[-2:])
+        return psl.psl_loss(scores, mask, v) if prohibitive else psl.cross_entropy(scores, mask).mean()
+
+    with run.making(stage) as folder:
+        torch.manual_seed(100 * s.seed + 50)  # every network starts from the same weights and sees the same order
+        network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
+        dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
+        losses = fit(network, dataset, loss, **_recipe(s, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
+        save_tensors(folder / "weights.safetensors", network.state_dict())
+        write_json(folder / "log.json", {"losses": losses})
+
+
+def train_on_seeds(run: Run, steps: int) -> None:
+    """`network-AE-stepSTEPS`: plain cross-entropy on S from `steps` steps."""
+    train_network(run, f"AE-step{steps}", _label_maps(run, f"seeds-{steps}"), prohibitive=False)
+
+
+def train_psl(run: Run) -> None:
+    """`network-AE+PSL`: the PSL loss on S from object_steps steps."""
+    train_network(run, "AE+PSL", _label_maps(run, f"seeds-{run.settings.object_steps}"), prohibitive=True)
+
+
+def train_psl_again(run: Run) -> None:
+    """`network-AE+PSL++`: a new network under the PSL loss, on the refined masks."""
+    train_network(run, "AE+PSL++", _label_maps(run, "refined"), prohibitive=True)
+
+
+def train_ceiling(run: Run) -> None:
+    """`network-full supervision`: the same network on the true masks. The one training that sees them."""
+    train_network(run, FULL, truth(run, "train").masks, prohibitive=False)
+
+
+def network(run: Run, name: str) -> LargeFOV:
+    """A trained segmentation network, in eval mode."""
+    return _load(run, f"network-{name}", len(pictures(run, "train").classes) + 1)
+
+
+def predict(model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    """f at each picture's own resolution: (C + 1, H, W) in [0, 1], background first; from scores put up bilinearly."""
+    for image, scores in zip(images, _in_batches(model, map(to_tensor, images)), strict=True):
+        yield F.interpolate(scores[None], size=image.shape[:2], mode="bilinear", align_corners=False)[0].softmax(dim=0)
+
+
+def crf_of(settings: Settings) -> CRF:
+    """The CRF that the settings describe."""
+    s = settings
+    return CRF(s.gaussian_weight, s.gaussian_sxy, s.bilateral_weight, s.bilateral_sxy, s.bilateral_srgb, s.crf_iterations)
+
+
+def refine_training_masks(run: Run) -> None:
+    """Makes `refined`: the PSL network's answer on the training split, over the classes of the image's labels, refined by the CRF."""
+    if run.finished("refined"):
+        return
+    s, train = run.settings, pictures(run, "train")
+    present = np.pad(train.labels, ((0, 0), (1, 0)), constant_values=True)
+    model = network(run, "AE+PSL")
+    with run.making("refined") as folder:
+        refined = refine_all(train.images, predict(model, train.images), present, crf_of(s), s.workers, s.crf_engine)
+        for name, f in zip(train.ids, refined, strict=True):
+            save_mask(folder / f"{name}.png", f.argmax(axis=0).astype(np.uint8))
+
+
+# --- scores ----------------------------------------------------------------------------------------------------------------
+
+
+def score_mined(run: Run, steps: int) -> None:
+    """Makes `scores-mined-STEPS`: the regions of `steps` steps against the training split's masks, and recall by part."""
+    name = f"scores-mined-{steps}"
+    if run.finished(name):
+        return
+    t, classes = truth(run, "train"), len(pictures(run, "train").classes) + 1
+    mined = regions(run, steps)
+    with run.making(name) as folder:
+        matrix = sum(confusion(mask, as_prediction(region), classes) for mask, region in zip(t.masks, mined, strict=True))
+        result = {"matrix": matrix.tolist()}
+        if t.parts is not None:
+            counts = sum(part_recall(region.any(axis=0), parts, len(data.creatures.PARTS)) for region, parts in zip(mined, t.parts, strict=True))
+            result["parts"] = {part: counts[i].tolist() for i, part in enumerate(data.creatures.PARTS)}
+        write_json(folder / "scores.json", result)
+
+
+def prohibits(name: str) -> bool:
+    """Whether a network's rows of the table include prohibition at test: those trained with PSL, as in the paper."""
+    return "PSL" in name
+
+
+def score_network(run: Run, name: str) -> None:
+    """Makes `scores-NAME`: a network's confusion matrices on val.
+
+    "all" as it is, "prohibited" without the classes whose v is under prohibit_threshold; and the one of the two that the table
+    holds for this network again with the CRF, over the labels that are left.
+    """
+    stage = f"scores-{name}"
+    if run.finished(stage):
+        return
+    s, val = run.settings, pictures(run, "val")
+    masks, classes = truth(run, "val").masks, len(val.classes) + 1
+    f = list(predict(network(run, name), val.images))
+    everything = np.ones((len(val), classes), bool)
+    allowed = np.pad((confidences(run, "val") >= s.prohibit_threshold).numpy(), ((0, 0), (1, 0)), constant_values=True)
+    own = "prohibited" if prohibits(name) else "all"
+    with run.making(stage) as folder:
+        matrices = {}
+        for label, present in (("all", everything), ("prohibited", allowed)):
+            plain = ((p.numpy() * k[:, None, None]).argmax(axis=0) for p, k in zip(f, present, strict=True))
+            matrices[label] = sum(confusion(m, a, classes) for m, a in zip(masks, plain, strict=True)).tolist()
+            if label == own:
+                refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
+                matrices[f"{label}+crf"] = sum(confusion(m, q.argmax(axis=0), classes) for m, q in zip(masks, refined, strict=True)).tolist()
+        write_json(folder / "scores.json", matrices)
+
+
+def _recipe(s: Settings, offset: int) -> dict[str, Any]:
+    """fit()'s numbers; `offset` keeps the random numbers of different trainings apart."""
+    return {
+        "epochs": s.epochs,
+        "batch_size": s.batch_size,
+        "learning_rate": s.learning_rate,
+        "weight_decay": s.weight_decay,
+        "last_layer_factor": s.last_layer_factor,
+        "seed": 100 * s.seed + offset,
+    }
+
+
+def _load(run: Run, stage: str, outputs: int) -> LargeFOV:
+    model = LargeFOV(outputs, run.settings.backbone)
+    try:
+        model.load_state_dict(run.tensors(stage, "weights.safetensors"))
+    except RuntimeError as error:
+        raise RunError(f"{run.directory / stage / 'weights.safetensors'} does not fit the network: {error}") from error
+    return model.to(DEVICE).eval()
+
+
+def _label_maps(run: Run, stage: str) -> list[np.ndarray]:
+    return run.images(stage, pictures(run, "train").ids)
+
+
+@torch.no_grad()
+def _in_batches(function: Callable[[Tensor], Tensor], images: Iterator[Tensor], size: int = 50) -> Iterator[Tensor]:
+    """function over images of one size, `size` at a time; yields one result an image, on the CPU."""
+    images = iter(images)
+    while batch := list(islice(images, size)):
+        yield from function(torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)).cpu()

@@ -1,0 +1,181 @@
+"""aelib.settings: every setting's limits, and messages that help."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from aelib.settings import PROFILES, Settings, check, describe, make, parse
+
+FIELDS = [f for f in fields(Settings) if f.name != "profile"]
+NUMBERS = [f for f in FIELDS if f.type in (int, float)]
+INTS, FLOATS = [f for f in FIELDS if f.type is int], [f for f in FIELDS if f.type is float]
+TEXTS = [f for f in FIELDS if f.type is str]
+
+
+def name_of(field):
+    return field.name
+
+
+def refused(match: str, profile: str = "classroom", **overrides) -> str:
+    with pytest.raises(ValueError, match=match) as error:
+        make(profile, **overrides)
+    return str(error.value)
+
+
+def test_every_setting_is_a_number_with_a_range_or_a_choice():
+    assert {f.name for f in NUMBERS} | {f.name for f in TEXTS} == {f.name for f in FIELDS}
+    assert all(f.metadata["low"] < f.metadata["high"] and not f.metadata["choices"] for f in NUMBERS)
+    assert all(f.metadata["choices"] and f.metadata["low"] is f.metadata["high"] is None for f in TEXTS)
+    assert all(f.metadata["meaning"] for f in FIELDS)
+
+
+def test_defaults_are_allowed():
+    for field in FIELDS:
+        assert check(field.name, field.default) == field.default
+        assert type(field.default) is field.type
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=name_of)
+def test_range_includes_its_ends_and_nothing_beyond(field):
+    low, high = field.type(field.metadata["low"]), field.type(field.metadata["high"])
+    assert check(field.name, low) == low and check(field.name, high) == high
+    below, above = (low - 1, high + 1) if field.type is int else (math.nextafter(low, -math.inf), math.nextafter(high, math.inf))
+    for value in (below, above):
+        with pytest.raises(ValueError, match=f"^{field.name}: .*outside"):
+            check(field.name, value)
+
+
+@pytest.mark.parametrize("field", FLOATS, ids=name_of)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_floats_that_are_no_numbers_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"^{field.name}: {value} is outside"):
+        check(field.name, value)
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=name_of)
+def test_other_types_are_refused_by_name(field):
+    wrong = {int: [1.0, "1", True, [1]], float: ["0.5", False, {}], str: [1, True, 0.5, ["small"]]}[field.type]
+    for value in wrong:
+        with pytest.raises(ValueError, match=f"^{field.name}: .*{type(value).__name__}.*{field.type.__name__}"):
+            check(field.name, value)
+
+
+@pytest.mark.parametrize("field", FLOATS, ids=name_of)
+def test_an_int_will_do_for_a_float_and_becomes_one(field):
+    whole = 1 if field.metadata["low"] <= 1 <= field.metadata["high"] else 0
+    if field.metadata["low"] <= whole <= field.metadata["high"]:
+        assert type(check(field.name, whole)) is float
+    else:
+        with pytest.raises(ValueError, match="outside"):
+            check(field.name, whole)
+
+
+@pytest.mark.parametrize("field", TEXTS, ids=name_of)
+def test_choices(field):
+    for choice in field.metadata["choices"]:
+        assert check(field.name, choice) == choice
+        with pytest.raises(ValueError, match=f"^{field.name}: .*did you mean '{choice}'.*choose one of"):
+            check(field.name, choice + "x")
+    with pytest.raises(ValueError, match=f"^{field.name}: ''"):
+        check(field.name, "")
+
+
+NEAR = {"erase_step": "erase_steps", "learning_rates": "learning_rate", "epoch": "epochs", "Delta": "delta"}
+
+
+@pytest.mark.parametrize(("wrong", "right"), NEAR.items())
+def test_an_unknown_name_suggests_the_nearest(wrong, right):
+    refused(f"{wrong}: there is no such setting .*'{right}'", **{wrong: 1})
+
+
+def test_an_unknown_name_far_from_all_suggests_nothing():
+    assert "did you mean" not in refused("zzzz: there is no such setting", zzzz=1)
+
+
+def test_an_unknown_profile_names_the_known_ones():
+    message = refused("profile: 'clasroom' is unknown.*did you mean 'classroom'", "clasroom")
+    assert all(profile in message for profile in PROFILES)
+
+
+def test_all_problems_come_in_one_message():
+    message = refused("settings: ", "smok", epochs=0, learning_rate="fast", deltta=0.5, backbone="resnet")
+    assert all(part in message for part in ("'smok'", "epochs: 0", "learning_rate: 'fast'", "deltta", "backbone: 'resnet'"))
+
+
+def test_none_leaves_the_profiles_value():
+    assert make("smoke", epochs=None, seed=None) == make("smoke")
+    refused("no such setting", nonsense=None)
+
+
+def test_profiles_differ_from_the_defaults_only_where_they_say_so():
+    for profile, special in PROFILES.items():
+        values = make(profile).to_json()
+        assert values == {"profile": profile} | {f.name: f.default for f in FIELDS} | special
+
+
+def test_overrides_win_over_the_profile():
+    settings = make("smoke", epochs=3, delta=0.25)
+    assert (settings.epochs, settings.delta, settings.profile) == (3, 0.25, "smoke")
+
+
+def test_object_steps_beyond_erase_steps_are_refused():
+    refused("object_steps: 5 is more than erase_steps, 4", object_steps=5, erase_steps=4)
+    refused("object_steps", erase_steps=make("classroom").object_steps - 1)
+    assert make("classroom", object_steps=4, erase_steps=4).object_steps == 4
+
+
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", "1e-3"), ("epochs", "true"), ("seed", "1"), ("delta", "0.5")])
+def test_text_from_yaml_is_refused_with_the_setting_and_the_type_needed(name, value):
+    """papermill's YAML parameters read 1e-3 as text."""
+    needed = "int" if name in ("epochs", "seed") else "float"
+    assert needed in refused(f"{name}: '{value}' is str", **{name: value})
+
+
+def test_the_message_on_scientific_notation_says_how_to_write_it():
+    refused(r"1\.0e-3", learning_rate="1e-3")
+
+
+PARSED = [("epochs", "3", 3), ("seed", "-1", -1), ("delta", "0.25", 0.25), ("learning_rate", "1e-3", 0.001), ("gaussian_weight", "3", 3.0)]
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [*PARSED, ("backbone", "vgg16", "vgg16")])
+def test_parse(name, text, value):
+    got = parse(name, text)
+    assert got == value and type(got) is type(value)
+
+
+NOTHING = [("epochs", "3.0"), ("epochs", "three"), ("epochs", ""), ("delta", "half"), ("delta", "0,5"), ("seed", "True")]
+
+
+@pytest.mark.parametrize(("name", "text"), NOTHING)
+def test_parse_refuses_what_is_no_value_of_the_type(name, text):
+    with pytest.raises(ValueError, match=f"^{name}: {text!r} is no"):
+        parse(name, text)
+
+
+def test_parse_suggests_the_nearest_name():
+    with pytest.raises(ValueError, match=r"^epoch: .*'epochs'"):
+        parse("epoch", "3")
+
+
+def test_what_parse_lets_through_make_still_checks():
+    refused("delta: nan", delta=parse("delta", "nan"))
+    refused("backbone: 'resnet'", backbone=parse("backbone", "resnet"))
+    refused("seed: -1", seed=parse("seed", "-1"))
+
+
+def test_settings_survive_json_and_cannot_be_changed():
+    settings = make("smoke", delta=0.1 + 0.2, learning_rate=1e-3)
+    stored = json.loads(json.dumps(settings.to_json()))
+    assert make(stored.pop("profile"), **stored) == settings
+    with pytest.raises(FrozenInstanceError):
+        settings.epochs = 5
+
+
+def test_describe_has_a_line_for_each_setting():
+    lines = describe().splitlines()
+    assert [line.split()[0] for line in lines] == [f.name for f in FIELDS]
+    for line, field in zip(lines, FIELDS, strict=True):
+        assert str(field.default) in line and field.metadata["meaning"] in line

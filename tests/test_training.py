@@ -1,0 +1,189 @@
+"""aelib.training: resuming, seeding, failing loudly, and closed forms of what it converges to."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset, TensorDataset
+
+from aelib import training
+from aelib.training import fit
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_the_cpu():
+    """Bit-equality is promised between equal machines; a GPU's convolutions may add in any order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "DEVICE", torch.device("cpu"))
+        yield
+
+
+class Noisy(Dataset):
+    """Seven pictures (batches of 3, 3 and 1) that change at every access, as augmented ones do."""
+
+    def __init__(self) -> None:
+        g = torch.Generator().manual_seed(0)
+        self.x, self.y = torch.randn(7, 3, 8, 8, generator=g), torch.randint(0, 2, (7,), generator=g)
+
+    def __len__(self) -> int:
+        return 7
+
+    def __getitem__(self, i: int):
+        return self.x[i] + 0.1 * torch.randn(3, 8, 8), self.y[i]
+
+
+def network() -> nn.Module:
+    torch.manual_seed(11)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(288, 2))
+
+
+def loss(model, x, y):
+    return F.cross_entropy(model(x), y)
+
+
+def train(model: nn.Module, seed: int = 1, epochs: int = EPOCHS, **more) -> list[float]:
+    recipe = {"epochs": epochs, "batch_size": 3, "learning_rate": 1e-2, "weight_decay": 0.05, "seed": seed}
+    return fit(model, Noisy(), more.pop("loss", loss), **recipe, **more)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(on_the_cpu) -> tuple[nn.Module, list[float]]:
+    model = network()
+    return model, train(model)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 4])
+def test_resumed_after_a_kill_between_epochs_is_bit_equal(uninterrupted, tmp_path, after):
+    def kill(epoch, epochs, value):
+        if epoch == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), checkpoint=tmp_path / ".checkpoint", report=kill)
+    torch.manual_seed(999)
+    resumed, reported = network(), []
+    losses = train(resumed, checkpoint=tmp_path / ".checkpoint", report=lambda epoch, epochs, value: reported.append(epoch))
+    assert losses == uninterrupted[1]
+    assert same(resumed, uninterrupted[0])
+    assert reported == list(range(after + 1, EPOCHS + 1))
+
+
+def test_resumed_after_a_kill_within_an_epoch_is_bit_equal(uninterrupted, tmp_path):
+    calls = 0
+
+    def killed(model, x, y):
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # the second of the third epoch's three batches
+            raise KeyboardInterrupt
+        return loss(model, x, y)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), checkpoint=tmp_path / ".checkpoint", loss=killed)
+    resumed = network()
+    assert train(resumed, checkpoint=tmp_path / ".checkpoint") == uninterrupted[1]
+    assert same(resumed, uninterrupted[0])
+
+
+def test_a_checkpoint_does_not_change_the_numbers_and_hides_behind_a_dot(uninterrupted, tmp_path):
+    model = network()
+    assert train(model, checkpoint=tmp_path / ".checkpoint") == uninterrupted[1]
+    assert same(model, uninterrupted[0])
+    assert all(file.name.startswith(".") for file in tmp_path.iterdir())  # Run.making drops such names
+
+
+def test_same_seed_same_numbers_and_another_seed_others(uninterrupted):
+    torch.manual_seed(5)  # what was drawn before must not matter
+    torch.rand(3)
+    again, other = network(), network()
+    assert train(again) == uninterrupted[1] and same(again, uninterrupted[0])
+    assert train(other, seed=2) != uninterrupted[1] and not same(other, uninterrupted[0])
+
+
+def test_epochs_differ_from_each_other_in_order():
+    seen = []
+
+    def watch(model, x):
+        seen.append(x.flatten().int().tolist())
+        return (model(x) ** 2).mean()
+
+    data = TensorDataset(torch.arange(12.0)[:, None])
+    fit(nn.Linear(1, 1), data, watch, epochs=3, batch_size=5, learning_rate=1e-3, weight_decay=0, seed=0)
+    epochs = [seen[i] + seen[i + 1] + seen[i + 2] for i in (0, 3, 6)]
+    assert [len(batch) for batch in seen] == [5, 5, 2] * 3
+    assert all(sorted(epoch) == list(range(12)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3 and list(range(12)) not in epochs
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_names_the_epoch(tmp_path, bad):
+    calls = 0
+
+    def breaks(model, x, y):
+        nonlocal calls
+        calls += 1
+        return loss(model, x, y) * (bad if calls == 6 else 1)  # three batches an epoch: the last of epoch 2
+
+    with pytest.raises(FloatingPointError, match=f"{bad} in epoch 2 of 4"):
+        train(network(), loss=breaks, checkpoint=tmp_path / ".checkpoint")
+    state = torch.load(tmp_path / ".checkpoint", weights_only=True)
+    assert len(state["losses"]) == 1 and all(t.isfinite().all() for t in state["model"].values())  # the state before it went wrong
+
+
+def test_reports_every_epoch_and_ends_in_eval_mode():
+    reports, model = [], network()
+    losses = train(model, report=lambda *args: reports.append(args))
+    assert reports == [(i + 1, EPOCHS, value) for i, value in enumerate(losses)]
+    assert not any(module.training for module in model.modules())
+
+
+def test_reported_loss_is_the_mean_over_the_samples_not_over_the_batches():
+    """Frozen weights: each epoch must report the data set's own mean, the last, smaller batch weighed by its size."""
+    x = torch.tensor([[1.0], [2.0], [3.0], [10.0]])
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    losses = fit(model, TensorDataset(x), lambda m, x: m(x).mean(), epochs=3, batch_size=3, learning_rate=1e-12, weight_decay=0, seed=0)
+    assert losses == pytest.approx([4, 4, 4], rel=1e-5)
+
+
+def test_learns_linear_regression_to_the_least_squares_residual():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3))
+    y = x @ [1.0, -2.0, 0.5] + 0.7 + 0.3 * rng.normal(size=64)
+    design = np.column_stack([x, np.ones(64)])
+    solution = np.linalg.lstsq(design, y, rcond=None)[0]
+    floor = np.mean((design @ solution - y) ** 2)
+
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1).double()
+    data = TensorDataset(torch.from_numpy(x), torch.from_numpy(y)[:, None])
+    losses = fit(model, data, lambda m, x, y: F.mse_loss(m(x), y), epochs=300, batch_size=64, learning_rate=0.1, weight_decay=0, seed=0)
+    assert losses[0] > 10 * floor
+    assert losses[-1] == pytest.approx(floor, rel=1e-6)
+    found = [*model.weight[0].tolist(), model.bias.item()]
+    assert found == pytest.approx(solution.tolist(), abs=1e-4)
+
+
+def test_weight_decay_is_decoupled_under_a_one_cycle_of_the_given_peak():
+    """Without a gradient AdamW only decays: w times the product of (1 - rate * decay), the rate going up and down by cosines."""
+    peak, decay, steps = 0.3, 0.5, 20
+    model = nn.Linear(4, 1).double()
+    before = model.weight.detach().clone()
+    data = TensorDataset(torch.zeros(6, 4, dtype=torch.float64))
+    fit(model, data, lambda m, x: 0 * m(x).sum(), epochs=10, batch_size=3, learning_rate=peak, weight_decay=decay, seed=0)
+    first, last, turn = peak / 25, peak / 25 / 1e4, 0.3 * steps - 1
+    factor = 1.0
+    for step in range(steps):
+        a, b, t = (first, peak, step / turn) if step <= turn else (peak, last, (step - turn) / (steps - 1 - turn))
+        factor *= 1 - decay * (b + (a - b) * (1 + math.cos(math.pi * t)) / 2)
+    torch.testing.assert_close(model.weight, before * factor)
