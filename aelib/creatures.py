@@ -22,9 +22,9 @@ SIZE = 96  # pixels, height and width
 # How far the world lets a classifier get away without the object.
 HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a class in it
 PROP_TELLS = 0.6  # share of creatures beside which their class's favourite prop stands
-COAT_TELLS = 0.8  # share of creatures that wear their class's coat pattern, not another's
-COAT_CONTRAST = 0.3  # how much darker the pattern is than the coat, 0 to 1
-SOCK_TELLS = 0.6  # share of creatures that wear socks of their class's colour
+COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
+COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
+SOCK_TELLS = 0.5  # share of creatures that wear socks of their class's colour
 TWO_CREATURES = 0.45  # share of pictures with two creatures
 
 HEAD, BODY, LIMBS, PROP = 1, 2, 3, 4
@@ -33,14 +33,16 @@ _PIXELS = np.arange(SIZE, dtype=np.float32) + 0.5  # pixel centres
 _SPLITS = {"train": 0, "val": 1}
 
 # (sky at the horizon, sky above, ground near, ground far); one habitat a class
-_HABITATS = np.array([
-    [[0.80, 0.90, 0.95], [0.56, 0.77, 0.92], [0.42, 0.62, 0.30], [0.58, 0.74, 0.42]],  # meadow
-    [[0.93, 0.84, 0.70], [0.72, 0.72, 0.62], [0.45, 0.35, 0.22], [0.60, 0.48, 0.31]],  # autumn wood
-    [[0.90, 0.91, 0.94], [0.70, 0.76, 0.86], [0.66, 0.68, 0.72], [0.80, 0.82, 0.85]],  # scree under cloud
-    [[0.98, 0.90, 0.74], [0.90, 0.77, 0.60], [0.78, 0.66, 0.42], [0.87, 0.77, 0.55]],  # savannah
-    [[0.96, 0.80, 0.72], [0.74, 0.62, 0.74], [0.55, 0.42, 0.38], [0.68, 0.54, 0.46]],  # dusk
-    [[0.86, 0.92, 0.98], [0.62, 0.74, 0.90], [0.88, 0.92, 0.97], [0.80, 0.86, 0.93]],  # snow
-])
+_HABITATS = np.array(
+    [
+        [[0.80, 0.90, 0.95], [0.56, 0.77, 0.92], [0.42, 0.62, 0.30], [0.58, 0.74, 0.42]],  # meadow
+        [[0.93, 0.84, 0.70], [0.72, 0.72, 0.62], [0.45, 0.35, 0.22], [0.60, 0.48, 0.31]],  # autumn wood
+        [[0.90, 0.91, 0.94], [0.70, 0.76, 0.86], [0.66, 0.68, 0.72], [0.80, 0.82, 0.85]],  # scree under cloud
+        [[0.98, 0.90, 0.74], [0.90, 0.77, 0.60], [0.78, 0.66, 0.42], [0.87, 0.77, 0.55]],  # savannah
+        [[0.96, 0.80, 0.72], [0.74, 0.62, 0.74], [0.55, 0.42, 0.38], [0.68, 0.54, 0.46]],  # dusk
+        [[0.86, 0.92, 0.98], [0.62, 0.74, 0.90], [0.88, 0.92, 0.97], [0.80, 0.86, 0.93]],  # snow
+    ]
+)
 _FACES = np.array([[0.93, 0.88, 0.84], [0.66, 0.36, 0.18], [0.95, 0.82, 0.36], [0.38, 0.62, 0.58], [0.60, 0.62, 0.90], [0.95, 0.58, 0.20]])
 _SOCKS = np.array([[0.95, 0.55, 0.62], [0.45, 0.26, 0.14], [0.98, 0.95, 0.84], [0.22, 0.24, 0.30], [0.36, 0.34, 0.66], [0.86, 0.42, 0.14]])
 _COATS = np.array([[0.76, 0.62, 0.46], [0.55, 0.45, 0.38], [0.62, 0.64, 0.68], [0.80, 0.72, 0.58], [0.50, 0.56, 0.52], [0.70, 0.50, 0.40]])
@@ -63,7 +65,9 @@ def creature(seed: int, split: str, index: int) -> Creature:
         ValueError: an unknown split, or a negative seed or index.
     """
     if split not in _SPLITS or seed < 0 or index < 0:
-        raise ValueError(f"creature(seed={seed}, split={split!r}, index={index}): the split is one of {', '.join(_SPLITS)}, seed and index are 0 or more")
+        raise ValueError(
+            f"creature(seed={seed}, split={split!r}, index={index}): the split is one of {', '.join(_SPLITS)}, seed and index are 0 or more"
+        )
     rng = np.random.default_rng((seed, _SPLITS[split], index))
     count = 1 + (rng.random() < TWO_CREATURES)
     kinds = rng.integers(len(CLASSES), size=count)
@@ -227,12 +231,31 @@ def _head(canvas: _Canvas, kind: int, x: float, y: float, r: float, side: int, f
     if kind == 0:  # hare: two long ears
         for back in (0.55, 0.0):
             canvas.limb(x - side * back * r, y - 0.6 * r, x - side * (back + 0.5) * r, y - 2.3 * r, 0.30 * r, 0.22 * r, face, *part)
-            canvas.limb(x - side * (back + 0.1) * r, y - 1.0 * r, x - side * (back + 0.42) * r, y - 2.0 * r, 0.12 * r, 0.10 * r, (0.95, 0.62, 0.66), *part, outline=False)
+            canvas.limb(
+                x - side * (back + 0.1) * r,
+                y - 1.0 * r,
+                x - side * (back + 0.42) * r,
+                y - 2.0 * r,
+                0.12 * r,
+                0.10 * r,
+                (0.95, 0.62, 0.66),
+                *part,
+                outline=False,
+            )
     elif kind == 1:  # stag: antlers
         for lean in (-0.8, 0.5):
             tip = (x + side * lean * r - side * 0.3 * r, y - 2.2 * r)
             canvas.limb(x + side * 0.2 * lean * r, y - 0.7 * r, *tip, 0.16 * r, 0.11 * r, _BONE * 0.75, *part)
-            canvas.limb(x + side * 0.6 * lean * r - side * 0.15 * r, y - 1.4 * r, x + side * (0.6 * lean + 0.6) * r, y - 1.9 * r, 0.12 * r, 0.10 * r, _BONE * 0.75, *part)
+            canvas.limb(
+                x + side * 0.6 * lean * r - side * 0.15 * r,
+                y - 1.4 * r,
+                x + side * (0.6 * lean + 0.6) * r,
+                y - 1.9 * r,
+                0.12 * r,
+                0.10 * r,
+                _BONE * 0.75,
+                *part,
+            )
     elif kind == 5:  # lynx: pointed ears with tufts
         for back in (0.7, -0.25):
             canvas.limb(x - side * back * r, y - 0.5 * r, x - side * back * r, y - 1.5 * r, 0.42 * r, 0.06 * r, face, *part)

@@ -208,9 +208,7 @@ def refine(image: Array, probabilities: Array, crf: CRF | None = None, engine: s
     if crf.gaussian_weight:
         model.addPairwiseGaussian(sxy=crf.gaussian_sxy, compat=crf.gaussian_weight)
     if crf.bilateral_weight:
-        model.addPairwiseBilateral(
-            sxy=crf.bilateral_sxy, srgb=crf.bilateral_srgb, rgbim=np.array(image, order="C"), compat=crf.bilateral_weight
-        )
+        model.addPairwiseBilateral(sxy=crf.bilateral_sxy, srgb=crf.bilateral_srgb, rgbim=np.array(image, order="C"), compat=crf.bilateral_weight)
     return np.array(model.inference(int(crf.iterations)), dtype=np.float32).reshape(labels, height, width)
 
 
@@ -236,9 +234,7 @@ def refine_present(
     _check(image, probabilities)
     probabilities, present = _array(probabilities), _array(present).copy()
     if present.shape != probabilities.shape[:1] or present.dtype != bool:
-        raise ValueError(
-            f"present: {present.dtype} {present.shape} does not fit {len(probabilities)} labels; give bool ({len(probabilities)},)"
-        )
+        raise ValueError(f"present: {present.dtype} {present.shape} does not fit {len(probabilities)} labels; give bool ({len(probabilities)},)")
     present[0] = True
     out = np.zeros(probabilities.shape, np.float32)
     kept = probabilities[present].clip(CLIP, 1)  # before the division: all of a pixel's mass may be on absent labels

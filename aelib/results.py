@@ -56,7 +56,12 @@ def results(run: Run) -> dict[str, Any]:
         "dataset": s.dataset,
         "seed": s.seed,
         "settings": s.to_json(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "numpy": np.__version__,
+        },
         "machine": {"system": platform.system(), "processor": platform.machine(), "threads": torch.get_num_threads(), "device": str(stages.DEVICE)},
         "rows": [mined[0], *rows],
         "mined": mined,
@@ -91,9 +96,11 @@ def caption(content: dict[str, Any]) -> str:
     """What must stand under every table: data, thresholds, CRF, initialisation, seed."""
     s = content["settings"]
     return (
-        f"Data set {s['dataset']}, profile {s['profile']}, seed {s['seed']}, {s['backbone']} LargeFOV from random weights. Regions: delta {s['delta']} "
-        f"({s['delta_rule']}); S: saliency below {s['background_threshold']} is background; rows with PSL remove at test the classes whose confidence is "
+        f"Data set {s['dataset']}, profile {s['profile']}, seed {s['seed']}, {s['backbone']} LargeFOV from random weights. "
+        f"Regions: delta {s['delta']} ({s['delta_rule']}); S: saliency below {s['background_threshold']} is background; "
+        "rows with PSL remove at test the classes whose confidence is "
         f"under {s['prohibit_threshold']}. CRF: bilateral ({s['bilateral_weight']:g}, {s['bilateral_sxy']:g}, {s['bilateral_srgb']:g}), Gaussian "
-        f"({s['gaussian_weight']:g}, {s['gaussian_sxy']:g}), {s['crf_iterations']} iterations. The CAM row scores the regions of step 1 on the training "
-        "split; creatures are a teaching instrument: only the shape of the two columns may be compared."
+        f"({s['gaussian_weight']:g}, {s['gaussian_sxy']:g}), {s['crf_iterations']} iterations. "
+        "The CAM row scores the regions of step 1 on the training split. "
+        "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's."
     )

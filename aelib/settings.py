@@ -24,7 +24,8 @@ class Settings:
     val_images: int = setting(200, "pictures of the validation split", 8, 100_000)
     backbone: str = setting("small", "features of LargeFOV", choices=("small", "vgg16"))
     # training, both jobs
-    epochs: int = setting(8, "passes over the training split, each network", 1, 1000)
+    classifier_epochs: int = setting(12, "passes over the training split, each classifier", 1, 1000)
+    network_epochs: int = setting(6, "passes over the training split, each segmentation network: every pixel teaches it", 1, 1000)
     batch_size: int = setting(16, "pictures a step", 1, 4096)
     learning_rate: float = setting(5e-3, "peak of the one-cycle schedule", 1e-7, 1.0)
     last_layer_factor: float = setting(10.0, "how much faster the last layer learns (the paper: 10)", 0.1, 1000.0)
@@ -59,7 +60,7 @@ class Settings:
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "smoke": {"train_images": 48, "val_images": 16, "epochs": 2},
+    "smoke": {"train_images": 48, "val_images": 16, "classifier_epochs": 2, "network_epochs": 2},
     "classroom": {},
 }
 _FIELDS = {f.name: f for f in fields(Settings) if f.name != "profile"}

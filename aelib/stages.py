@@ -78,7 +78,7 @@ def mine(run: Run, step: int) -> None:
         if weights is not None:
             classifier.load_state_dict(weights)
         dataset = TrainingSet(train, lambda i: (labels[i].float(),), erased)
-        losses = fit(classifier, dataset, loss, **_recipe(s, step), checkpoint=folder / ".checkpoint", report=epoch_report(name))
+        losses = fit(classifier, dataset, loss, **_recipe(s, s.classifier_epochs, step), checkpoint=folder / ".checkpoint", report=epoch_report(name))
         found = {}
         for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x), (erased(i) for i in range(len(train))))):
             new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
@@ -191,7 +191,7 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
         torch.manual_seed(100 * s.seed + 50)  # every network starts from the same weights and sees the same order
         network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
         dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
-        losses = fit(network, dataset, loss, **_recipe(s, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
+        losses = fit(network, dataset, loss, **_recipe(s, s.network_epochs, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
         save_tensors(folder / "weights.safetensors", network.state_dict())
         write_json(folder / "log.json", {"losses": losses})
 
@@ -296,10 +296,10 @@ def score_network(run: Run, name: str) -> None:
         write_json(folder / "scores.json", matrices)
 
 
-def _recipe(s: Settings, offset: int) -> dict[str, Any]:
+def _recipe(s: Settings, epochs: int, offset: int) -> dict[str, Any]:
     """fit()'s numbers; `offset` keeps the random numbers of different trainings apart."""
     return {
-        "epochs": s.epochs,
+        "epochs": epochs,
         "batch_size": s.batch_size,
         "learning_rate": s.learning_rate,
         "weight_decay": s.weight_decay,

@@ -21,7 +21,8 @@ def summary(contents: list[dict]) -> list[dict]:
         for row in content["rows"] + content["ablation"]:
             values.setdefault((row["method"], row.get("prohibited", False), row["crf"]), []).append(100 * row["miou"])
     return [
-        {"method": m, "prohibited": p, "crf": c, "mean": statistics.mean(v), "spread": max(v) - min(v), "seeds": len(v)} for (m, p, c), v in values.items()
+        {"method": m, "prohibited": p, "crf": c, "mean": statistics.mean(v), "spread": max(v) - min(v), "seeds": len(v)}
+        for (m, p, c), v in values.items()
     ]
 
 
@@ -41,7 +42,10 @@ def main() -> None:
         contents.append(finished or run_course(directory, options.profile, seed=seed, **overrides))
     rows = summary(contents)
     write_json(ROOT / "runs" / f"seeds-{options.profile}.json", rows)
-    print(f"| method | prohibited at test | CRF | mIoU, mean of {len(contents)} seeds | largest less smallest | the paper, VOC12 val |\n|---|---|---|---:|---:|---:|")
+    print(
+        f"| method | prohibited at test | CRF | mIoU, mean of {len(contents)} seeds | largest less smallest | the paper, VOC12 val |"
+        "\n|---|---|---|---:|---:|---:|"
+    )
     for row in rows:
         flags = ["yes" if row[key] else "no" for key in ("prohibited", "crf")]
         print(f"| {row['method']} | {' | '.join(flags)} | {row['mean']:.1f} | {row['spread']:.1f} | {PAPER.get(row['method'], '')} |")

@@ -69,6 +69,8 @@ def test_notebooks_keep_the_rules(notebook):
 def test_a_mistyped_parameter_stops_papermill_before_any_work(tmp_path):
     command = [sys.executable, "-m", "papermill", str(ROOT / "notebooks" / "01_cam.ipynb"), str(tmp_path / "out.ipynb")]
     for parameters, message in ((["detla", "0.4"], "did you mean 'delta'"), (["delta", "1.5"], "delta: 1.5 is outside")):
-        done = subprocess.run([*command, "-p", "profile", "smoke", "-p", "run_dir", str(tmp_path / "run"), "-p", *parameters], capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "-p", "profile", "smoke", "-p", "run_dir", str(tmp_path / "run"), "-p", *parameters], capture_output=True, text=True
+        )
         assert done.returncode != 0 and message in done.stderr
         assert not (tmp_path / "run").exists()

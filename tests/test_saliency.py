@@ -178,7 +178,7 @@ def test_boundary_connectivity_against_floyd_warshall(seed, count):
                 path[i][j] = min(path[i][j], path[i][k] + path[k][j])
     expected = []
     for i in range(count):
-        same = [np.exp(-path[i][j] ** 2 / 200) for j in range(count)]  # 2 sigma_clr^2, sigma_clr = 10
+        same = [np.exp(-(path[i][j] ** 2) / 200) for j in range(count)]  # 2 sigma_clr^2, sigma_clr = 10
         expected.append(sum(s for s, b in zip(same, border, strict=True) if b) / sum(same) ** 0.5)
     assert np.allclose(boundary_connectivity(distance, adjacent, border), expected)
 

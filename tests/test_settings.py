@@ -82,7 +82,7 @@ def test_choices(field):
         check(field.name, "")
 
 
-NEAR = {"erase_step": "erase_steps", "learning_rates": "learning_rate", "epoch": "epochs", "Delta": "delta"}
+NEAR = {"erase_step": "erase_steps", "learning_rates": "learning_rate", "network_epoch": "network_epochs", "Delta": "delta"}
 
 
 @pytest.mark.parametrize(("wrong", "right"), NEAR.items())
@@ -100,12 +100,12 @@ def test_an_unknown_profile_names_the_known_ones():
 
 
 def test_all_problems_come_in_one_message():
-    message = refused("settings: ", "smok", epochs=0, learning_rate="fast", deltta=0.5, backbone="resnet")
-    assert all(part in message for part in ("'smok'", "epochs: 0", "learning_rate: 'fast'", "deltta", "backbone: 'resnet'"))
+    message = refused("settings: ", "smok", network_epochs=0, learning_rate="fast", deltta=0.5, backbone="resnet")
+    assert all(part in message for part in ("'smok'", "network_epochs: 0", "learning_rate: 'fast'", "deltta", "backbone: 'resnet'"))
 
 
 def test_none_leaves_the_profiles_value():
-    assert make("smoke", epochs=None, seed=None) == make("smoke")
+    assert make("smoke", network_epochs=None, seed=None) == make("smoke")
     refused("no such setting", nonsense=None)
 
 
@@ -116,8 +116,8 @@ def test_profiles_differ_from_the_defaults_only_where_they_say_so():
 
 
 def test_overrides_win_over_the_profile():
-    settings = make("smoke", epochs=3, delta=0.25)
-    assert (settings.epochs, settings.delta, settings.profile) == (3, 0.25, "smoke")
+    settings = make("smoke", network_epochs=3, delta=0.25)
+    assert (settings.network_epochs, settings.delta, settings.profile) == (3, 0.25, "smoke")
 
 
 def test_object_steps_beyond_erase_steps_are_refused():
@@ -126,10 +126,10 @@ def test_object_steps_beyond_erase_steps_are_refused():
     assert make("classroom", object_steps=4, erase_steps=4).object_steps == 4
 
 
-@pytest.mark.parametrize(("name", "value"), [("learning_rate", "1e-3"), ("epochs", "true"), ("seed", "1"), ("delta", "0.5")])
+@pytest.mark.parametrize(("name", "value"), [("learning_rate", "1e-3"), ("network_epochs", "true"), ("seed", "1"), ("delta", "0.5")])
 def test_text_from_yaml_is_refused_with_the_setting_and_the_type_needed(name, value):
     """papermill's YAML parameters read 1e-3 as text."""
-    needed = "int" if name in ("epochs", "seed") else "float"
+    needed = "int" if name in ("network_epochs", "seed") else "float"
     assert needed in refused(f"{name}: '{value}' is str", **{name: value})
 
 
@@ -137,7 +137,13 @@ def test_the_message_on_scientific_notation_says_how_to_write_it():
     refused(r"1\.0e-3", learning_rate="1e-3")
 
 
-PARSED = [("epochs", "3", 3), ("seed", "-1", -1), ("delta", "0.25", 0.25), ("learning_rate", "1e-3", 0.001), ("gaussian_weight", "3", 3.0)]
+PARSED = [
+    ("network_epochs", "3", 3),
+    ("seed", "-1", -1),
+    ("delta", "0.25", 0.25),
+    ("learning_rate", "1e-3", 0.001),
+    ("gaussian_weight", "3", 3.0),
+]
 
 
 @pytest.mark.parametrize(("name", "text", "value"), [*PARSED, ("backbone", "vgg16", "vgg16")])
@@ -146,7 +152,14 @@ def test_parse(name, text, value):
     assert got == value and type(got) is type(value)
 
 
-NOTHING = [("epochs", "3.0"), ("epochs", "three"), ("epochs", ""), ("delta", "half"), ("delta", "0,5"), ("seed", "True")]
+NOTHING = [
+    ("network_epochs", "3.0"),
+    ("network_epochs", "three"),
+    ("network_epochs", ""),
+    ("delta", "half"),
+    ("delta", "0,5"),
+    ("seed", "True"),
+]
 
 
 @pytest.mark.parametrize(("name", "text"), NOTHING)
@@ -156,8 +169,8 @@ def test_parse_refuses_what_is_no_value_of_the_type(name, text):
 
 
 def test_parse_suggests_the_nearest_name():
-    with pytest.raises(ValueError, match=r"^epoch: .*'epochs'"):
-        parse("epoch", "3")
+    with pytest.raises(ValueError, match=r"^batchsize: .*'batch_size'"):
+        parse("batchsize", "3")
 
 
 def test_what_parse_lets_through_make_still_checks():
@@ -171,7 +184,7 @@ def test_settings_survive_json_and_cannot_be_changed():
     stored = json.loads(json.dumps(settings.to_json()))
     assert make(stored.pop("profile"), **stored) == settings
     with pytest.raises(FrozenInstanceError):
-        settings.epochs = 5
+        settings.network_epochs = 5
 
 
 def test_describe_has_a_line_for_each_setting():

@@ -9,7 +9,17 @@ import torch
 from aelib import data, results, stages
 from aelib.runs import Run, RunError
 
-TINY = {"train_images": 12, "val_images": 8, "epochs": 1, "erase_steps": 2, "object_steps": 2, "workers": 1, "superpixels": 40, "crf_iterations": 2}
+TINY = {
+    "train_images": 12,
+    "val_images": 8,
+    "classifier_epochs": 1,
+    "network_epochs": 1,
+    "erase_steps": 2,
+    "object_steps": 2,
+    "workers": 1,
+    "superpixels": 40,
+    "crf_iterations": 2,
+}
 
 
 def train_everything(run):
@@ -150,7 +160,7 @@ def test_a_truncated_artefact_is_named_with_the_cure(finished, tmp_path):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(finished, tmp_path, monkeypatch):
-    settings = TINY | {"epochs": 3}
+    settings = TINY | {"classifier_epochs": 3}
     whole, broken = (Run(tmp_path / name, "smoke", **settings) for name in ("whole", "broken"))
     stages.mine(whole, 1)
 

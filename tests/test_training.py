@@ -39,7 +39,9 @@ class Noisy(Dataset):
 
 def network() -> nn.Module:
     torch.manual_seed(11)
-    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(288, 2))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
+    model.add_module("score", nn.Linear(288, 2))  # a last layer, with a rate of its own
+    return model
 
 
 def loss(model, x, y):
@@ -176,14 +178,19 @@ def test_learns_linear_regression_to_the_least_squares_residual():
 
 def test_weight_decay_is_decoupled_under_a_one_cycle_of_the_given_peak():
     """Without a gradient AdamW only decays: w times the product of (1 - rate * decay), the rate going up and down by cosines."""
-    peak, decay, steps = 0.3, 0.5, 20
-    model = nn.Linear(4, 1).double()
-    before = model.weight.detach().clone()
-    data = TensorDataset(torch.zeros(6, 4, dtype=torch.float64))
-    fit(model, data, lambda m, x: 0 * m(x).sum(), epochs=10, batch_size=3, learning_rate=peak, weight_decay=decay, seed=0)
-    first, last, turn = peak / 25, peak / 25 / 1e4, 0.3 * steps - 1
-    factor = 1.0
-    for step in range(steps):
-        a, b, t = (first, peak, step / turn) if step <= turn else (peak, last, (step - turn) / (steps - 1 - turn))
-        factor *= 1 - decay * (b + (a - b) * (1 + math.cos(math.pi * t)) / 2)
-    torch.testing.assert_close(model.weight, before * factor)
+    peak, decay, steps, factor = 0.03, 0.5, 20, 7.0
+    model = nn.Sequential(nn.Linear(4, 3))
+    model.add_module("score", nn.Linear(3, 1))
+    model.double()
+    before = [model[0].weight.detach().clone(), model.score.weight.detach().clone()]
+    recipe = {"epochs": 10, "batch_size": 3, "learning_rate": peak, "weight_decay": decay, "last_layer_factor": factor, "seed": 0}
+    fit(model, TensorDataset(torch.zeros(6, 4, dtype=torch.float64)), lambda m, x: 0 * m(x).sum(), **recipe)
+    left = []
+    for top in (peak, factor * peak):
+        first, last, turn = top / 25, top / 25 / 1e4, 0.3 * steps - 1
+        left.append(1.0)
+        for step in range(steps):
+            a, b, t = (first, top, step / turn) if step <= turn else (top, last, (step - turn) / (steps - 1 - turn))
+            left[-1] *= 1 - decay * (b + (a - b) * (1 + math.cos(math.pi * t)) / 2)
+    torch.testing.assert_close(model[0].weight, before[0] * left[0])
+    torch.testing.assert_close(model.score.weight, before[1] * left[1])
