@@ -21,7 +21,7 @@ SIZE = 96  # pixels, height and width
 
 # How far the world lets a classifier get away without the object.
 HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a class in it
-PROP_TELLS = 0.6  # share of creatures beside which their class's favourite prop stands
+PROP_TELLS = 0.75  # share of creatures beside which their class's favourite prop stands
 COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
 COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
 SOCK_TELLS = 0.5  # share of creatures that wear socks of their class's colour
@@ -76,12 +76,12 @@ def creature(seed: int, split: str, index: int) -> Creature:
     spots = [rng.uniform(24, 72)] if count == 1 else [rng.uniform(14, 30), rng.uniform(66, 82)]
     feet = rng.uniform(70, 90, size=count)
     for kind in rng.integers(len(CLASSES), size=rng.integers(0, 2)):  # clutter that tells nothing
-        _prop(canvas, rng, kind, rng.uniform(6, 90), rng.uniform(56, 90))
+        _prop(canvas, rng, kind, rng.uniform(6, 90), rng.uniform(60, 92))
     for i in np.argsort(feet):  # the nearer one last
         side = rng.choice([-1, 1])
         if rng.random() < PROP_TELLS:
             away = spots[i] - side * length * rng.uniform(1.7, 2.3)
-            _prop(canvas, rng, kinds[i], float(np.clip(away, 7, 89)), feet[i] + rng.uniform(-1, 5))
+            _prop(canvas, rng, kinds[i], float(np.clip(away, 9, 87)), feet[i] + rng.uniform(-1, 5))
         _animal(canvas, rng, kinds[i], spots[i], feet[i], length * rng.uniform(0.92, 1.08), side)
     canvas.image += 0.016 * rng.standard_normal(canvas.image.shape, np.float32)
     image = (canvas.image.clip(0, 1) * 255).round().astype(np.uint8)
@@ -151,32 +151,39 @@ def _landscape(rng: np.random.Generator, kinds: np.ndarray) -> np.ndarray:
 
 
 def _prop(canvas: _Canvas, rng: np.random.Generator, kind: int, x: float, y: float) -> None:
-    """A thing of the surroundings, `kind`'s favourite: it belongs to no class in the mask."""
-    h = rng.uniform(8, 12)
+    """A thing of the surroundings on the ground at (x, y), `kind`'s favourite: it belongs to no class in the mask."""
+    h = rng.uniform(13, 19)  # height, pixels
+
+    def ball(dx: float, dy: float, rx: float, ry: float, colour: tuple, outline: bool = True) -> None:
+        canvas.ellipse(x + dx * h, y - dy * h, rx * h, ry * h, colour, PROP, 0, outline=outline)
+
+    def rod(dx: float, dy: float, ex: float, ey: float, ra: float, rb: float, colour: tuple, outline: bool = True) -> None:
+        canvas.limb(x + dx * h, y - dy * h, x + ex * h, y - ey * h, ra * h, rb * h, colour, PROP, 0, outline=outline)
+
     if kind == 0:  # flower
-        canvas.limb(x, y, x, y - h, 0.9, 0.8, (0.25, 0.50, 0.20), PROP, 0, outline=False)
+        rod(0, 0, 0, 0.8, 0.06, 0.05, (0.25, 0.50, 0.20), False)
         for a in np.arange(5) * 2 * np.pi / 5 + rng.uniform(0, 1):
-            canvas.ellipse(x + 2.9 * np.cos(a), y - h + 2.9 * np.sin(a), 2.3, 2.3, (0.92, 0.36, 0.56), PROP, 0, outline=False)
-        canvas.ellipse(x, y - h, 1.9, 1.9, (0.99, 0.85, 0.30), PROP, 0, outline=False)
+            ball(0.22 * np.cos(a), 0.75 + 0.22 * np.sin(a), 0.19, 0.19, (0.92, 0.36, 0.56), False)
+        ball(0, 0.75, 0.15, 0.15, (0.99, 0.85, 0.30), False)
     elif kind == 1:  # mushroom
-        canvas.limb(x, y, x, y - h * 0.6, 2.0, 1.6, (0.95, 0.90, 0.80), PROP, 0)
-        canvas.ellipse(x, y - h * 0.75, 5.6, 3.4, (0.82, 0.20, 0.16), PROP, 0)
-        canvas.ellipse(x - 2, y - h * 0.85, 1.1, 1.0, (1, 1, 1), PROP, 0, outline=False)
-        canvas.ellipse(x + 2, y - h * 0.75, 1.0, 0.9, (1, 1, 1), PROP, 0, outline=False)
+        rod(0, 0, 0, 0.5, 0.17, 0.13, (0.95, 0.90, 0.80))
+        ball(0, 0.65, 0.46, 0.30, (0.82, 0.20, 0.16))
+        ball(-0.18, 0.72, 0.09, 0.08, (1, 1, 1), False)
+        ball(0.16, 0.66, 0.08, 0.07, (1, 1, 1), False)
     elif kind == 2:  # pile of rock
-        canvas.ellipse(x - 3, y - 2.4, 4.4, 3.4, (0.40, 0.43, 0.50), PROP, 0)
-        canvas.ellipse(x + 3, y - 2.2, 3.8, 3.0, (0.48, 0.50, 0.58), PROP, 0)
-        canvas.ellipse(x, y - 6.6, 3.6, 2.9, (0.34, 0.37, 0.45), PROP, 0)
+        ball(-0.25, 0.22, 0.36, 0.26, (0.40, 0.43, 0.50))
+        ball(0.25, 0.20, 0.32, 0.24, (0.48, 0.50, 0.58))
+        ball(0, 0.56, 0.30, 0.24, (0.34, 0.37, 0.45))
     elif kind == 3:  # cactus
-        canvas.limb(x, y, x, y - h * 1.2, 2.2, 2.0, (0.22, 0.52, 0.34), PROP, 0)
-        canvas.limb(x - 4, y - h * 0.75, x, y - h * 0.5, 1.5, 1.5, (0.22, 0.52, 0.34), PROP, 0)
-        canvas.limb(x + 4, y - h * 0.95, x, y - h * 0.65, 1.5, 1.5, (0.22, 0.52, 0.34), PROP, 0)
+        rod(0, 0, 0, 0.9, 0.17, 0.15, (0.22, 0.52, 0.34))
+        rod(-0.33, 0.55, 0, 0.38, 0.11, 0.11, (0.22, 0.52, 0.34))
+        rod(0.33, 0.70, 0, 0.48, 0.11, 0.11, (0.22, 0.52, 0.34))
     elif kind == 4:  # lantern
-        canvas.limb(x, y, x, y - h * 1.1, 1.2, 1.0, (0.25, 0.20, 0.24), PROP, 0, outline=False)
-        canvas.ellipse(x, y - h * 1.2, 3.4, 4.2, (1.00, 0.80, 0.25), PROP, 0)
+        rod(0, 0, 0, 0.7, 0.08, 0.07, (0.25, 0.20, 0.24), False)
+        ball(0, 0.75, 0.26, 0.30, (1.00, 0.80, 0.25))
     else:  # fir
-        for k, w in enumerate((5.6, 4.4, 3.0)):
-            canvas.limb(x, y - 1.5 - 3.4 * k, x, y - 5 - 3.4 * k, w, 0.4, (0.10, 0.36, 0.36), PROP, 0, outline=False)
+        for k, w in enumerate((0.40, 0.32, 0.22)):
+            rod(0, 0.1 + 0.25 * k, 0, 0.4 + 0.25 * k, w, 0.03, (0.10, 0.36, 0.36), False)
 
 
 def _coat(kind: int, base: np.ndarray, dark: np.ndarray, cx: float, cy: float, rng: np.random.Generator):

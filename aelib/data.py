@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from . import creatures
 
@@ -74,13 +72,13 @@ def to_tensor(image: np.ndarray) -> Tensor:
 
 
 class TrainingSet(Dataset):
-    """Pictures for fit(): augmented image and whatever belongs to it, transformed together.
+    """Pictures for fit(): image and label map, mirrored together at random, and whatever else belongs to the picture.
 
     Args:
         pictures: the split.
         target: target(i) -> tensors of picture i that need no geometry (image-level labels, confidences).
         image: image(i) -> (3, H, W) float32 tensor in [0, 1]; default the picture itself. Erasing comes in here.
-        masks: label maps, each (H, W) uint8, flipped with the image; None where there is nothing to segment.
+        masks: label maps, each (H, W) uint8; None where there is nothing to segment.
     """
 
     def __init__(
@@ -92,14 +90,12 @@ class TrainingSet(Dataset):
     ) -> None:
         self.pictures, self.target, self.masks = pictures, target, masks
         self.image = image or (lambda i: to_tensor(pictures.images[i]))
-        self.augment = v2.RandomHorizontalFlip()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, i: int) -> tuple[Tensor, ...]:
-        parts = [tv_tensors.Image(self.image(i))]
-        if self.masks is not None:
-            parts.append(tv_tensors.Mask(torch.from_numpy(self.masks[i])))  # wrapped, or a resize would blend labels
-        parts = self.augment(*parts) if len(parts) > 1 else [self.augment(parts[0])]
-        return (*(p.as_subclass(Tensor) for p in parts), *self.target(i))
+        parts = [self.image(i)] if self.masks is None else [self.image(i), torch.from_numpy(self.masks[i])]
+        if torch.rand(()) < 0.5:
+            parts = [part.flip(-1) for part in parts]
+        return *parts, *self.target(i)

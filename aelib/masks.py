@@ -25,10 +25,12 @@ def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float
         S, (H, W) uint8: 0 background, c + 1 for class c, 255 ignore.
 
     Raises:
-        ValueError: the shapes disagree, more than 254 classes, or the threshold is outside [0, 1].
+        ValueError: the shapes disagree, no class or more than 254, NaN in the saliency, or the threshold is outside [0, 1].
     """
-    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or len(regions) > 254:
-        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C <= 254 and (H, W)")
+    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or not 1 <= len(regions) <= 254:
+        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C of 1 to 254, and (H, W)")
+    if np.isnan(saliency).any():
+        raise ValueError("saliency: there is NaN in it")
     if not 0 <= background_threshold <= 1:
         raise ValueError(f"background_threshold: {background_threshold} is outside [0, 1]")
     claims = regions.sum(axis=0)

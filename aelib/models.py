@@ -82,7 +82,7 @@ class LargeFOV(nn.Module):
         self.fc6 = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
         self.score = nn.Conv2d(width, num_classes, 1)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = nn.Dropout(dropout)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

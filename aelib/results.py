@@ -1,11 +1,11 @@
 """results.json and the table: every number with its stage, split and list size, threshold, CRF, initialisation and seed."""
 
 import platform
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
 from . import crf, stages
 from .evaluation import iou
@@ -59,7 +59,7 @@ def results(run: Run) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torchvision": version("torchvision"),
             "numpy": np.__version__,
         },
         "machine": {"system": platform.system(), "processor": platform.machine(), "threads": torch.get_num_threads(), "device": str(stages.DEVICE)},

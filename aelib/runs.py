@@ -52,14 +52,14 @@ class Run:
         wanted = settings_module.make(profile, **overrides)
         self.directory = ROOT / (directory or f"runs/{profile}")
         file = self.directory / "settings.json"
-        if file.exists():
-            self.settings = _read_settings(file)
-            _refuse_other(self, wanted, profile, overrides)
-            return
-        if self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
-            raise RunError(f"{self.directory} is not empty and has no settings.json, so it is no run directory; choose another one")
-        self.settings = wanted
         try:
+            if file.exists():
+                self.settings = _read_settings(file)
+                _refuse_other(self, wanted, profile, overrides)
+                return
+            if self.directory.exists() and (not self.directory.is_dir() or {f.name for f in self.directory.iterdir()} - {"settings.json.tmp"}):
+                raise RunError(f"{self.directory} is not empty and has no settings.json, so it is no run directory; choose another one")
+            self.settings = wanted
             self.directory.mkdir(parents=True, exist_ok=True)
             write_json(file, wanted.to_json())
         except OSError as error:
@@ -81,7 +81,9 @@ class Run:
         if not self.finished(stage):
             raise RunError(f"{folder} is needed and not there: run the notebook that makes it, or `python -m aelib run`, first")
         cure = f"delete the folder {folder} and run its notebook again"
-        known = _read_json(folder / "manifest.json", cure)["files"]
+        manifest = _read_json(folder / "manifest.json", cure)
+        if not isinstance(manifest, dict) or not isinstance(known := manifest.get("files"), dict):
+            raise RunError(f"{folder / 'manifest.json'} is no manifest; {cure}")
         if name not in known:
             raise RunError(f"{folder} holds no {name}; {cure}")
         try:
@@ -116,8 +118,6 @@ class Run:
         After a kill the folder is still there, with whatever checkpoint was in it. Names that start with a dot are dropped at the end.
         """
         final, folder = self.directory / stage, self.directory / f"{stage}.partial"
-        if final.exists():
-            shutil.rmtree(final)
         folder.mkdir(exist_ok=True)
         print(f"{stage} ...", flush=True)
         start = time.perf_counter()
@@ -126,17 +126,25 @@ class Run:
             file.unlink()
         hashes = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir()) if f.name != "manifest.json"}
         write_json(folder / "manifest.json", {"files": hashes})
+        if final.exists():
+            shutil.rmtree(final)
         os.replace(folder, final)
         seconds = time.perf_counter() - start
         with open(self.directory / "timings.jsonl", "a") as log:
-            log.write(json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}) + "\n")
+            log.write("\n" + json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}))
         print(f"{stage}: {seconds:.1f} s", flush=True)
 
     def timings(self) -> list[dict[str, Any]]:
         """Seconds and peak memory of each stage, in the order they were made; of a stage made twice, the last."""
         file = self.directory / "timings.jsonl"
-        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        return list({line["name"]: line for line in lines}.values())
+        lines = {}
+        for text in file.read_text().splitlines() if file.exists() else []:
+            try:
+                line = json.loads(text)
+                lines[line["name"]] = line
+            except ValueError:  # a kill can leave half a line
+                continue
+        return list(lines.values())
 
 
 def write_json(file: Path, content: Any) -> None:
@@ -191,7 +199,10 @@ def _read_settings(file: Path) -> Settings:
     cure = f"choose another run directory, or delete {file.parent}"
     content = _read_json(file, cure)
     try:
-        return settings_module.make(content.pop("profile"), **content)
+        settings = settings_module.make(content.pop("profile"), **content)
+        if missing := settings.to_json().keys() - content - {"profile"}:
+            raise ValueError(f"missing: {', '.join(sorted(missing))}")
+        return settings
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{file} does not hold settings of this version of aelib ({error}); {cure}") from error
 

@@ -33,24 +33,24 @@ class Settings:
     dropout: float = setting(0.0, "probability after fc6 and fc7 (the paper: 0.5, from ImageNet weights)", 0.0, 0.95)
     # mining
     classification_loss: str = setting("sigmoid", "sigmoid cross-entropy, or the paper's squared error", choices=("sigmoid", "squared"))
-    delta: float = setting(0.5, "threshold of the discriminative region, between 0 and 1, both excluded", 1e-6, 1 - 1e-6)
+    delta: float = setting(0.2, "threshold of the discriminative region, between 0 and 1, both excluded", 1e-6, 1 - 1e-6)
     delta_rule: str = setting("max", "delta as a fraction of the map's maximum, or as the top share of pixels", choices=("max", "share"))
     erase_steps: int = setting(4, "classifiers trained one after the other; one more than is useful, to see it go wrong", 1, 10)
     object_steps: int = setting(3, "steps whose regions make the object (the paper: 3)", 1, 10)
     start: str = setting("fresh", "weights of steps 2 and later: random again, or those of the step before", choices=("fresh", "warm"))
     stop_evidence: float = setting(0.5, "share of the labels a step's classifier must still see for its regions to be trusted", 0.0, 1.0)
     # background and S
-    superpixels: int = setting(150, "SLIC superpixels a picture, for the saliency", 10, 5000)
-    background_threshold: float = setting(0.15, "saliency below it is background", 0.0, 1.0)
+    superpixels: int = setting(250, "SLIC superpixels a picture, for the saliency", 10, 5000)
+    background_threshold: float = setting(0.4, "saliency below it is background", 0.0, 1.0)
     # test time
     prohibit_threshold: float = setting(0.1, "classes with a smaller image-level confidence are removed at test", 0.0, 1.0)
     # CRF
     crf_engine: str = setting("auto", "pydensecrf (lattice), our exact mean field, or whichever is there", choices=("auto", "lattice", "exact"))
     crf_iterations: int = setting(10, "mean-field updates", 1, 100)
     gaussian_weight: float = setting(3.0, "of the smoothness kernel", 0.0, 100.0)
-    gaussian_sxy: float = setting(3.0, "pixels", 0.1, 1000.0)
+    gaussian_sxy: float = setting(1.0, "pixels", 0.1, 1000.0)
     bilateral_weight: float = setting(10.0, "of the appearance kernel", 0.0, 100.0)
-    bilateral_sxy: float = setting(80.0, "pixels", 0.1, 1000.0)
+    bilateral_sxy: float = setting(20.0, "pixels", 0.1, 1000.0)
     bilateral_srgb: float = setting(13.0, "grey levels of 0..255", 0.1, 1000.0)
     workers: int = setting(2, "processes for saliency and CRF; changes no number", 1, 256)
 
@@ -73,9 +73,9 @@ def make(profile: str, **overrides: Any) -> Settings:
         ValueError: one message for all that is wrong: an unknown profile or name (with the nearest known one), a wrong type, a value out of range.
     """
     problems = []
-    if profile not in PROFILES:
+    if not isinstance(profile, str) or profile not in PROFILES:
         problems.append(f"profile: {profile!r} is unknown{_nearest(profile, PROFILES)}; there are {', '.join(PROFILES)}")
-    values = dict(PROFILES.get(profile, {}))
+    values = dict(PROFILES[profile]) if not problems else {}
     for name, value in overrides.items():
         if name not in _FIELDS:
             problems.append(f"{name}: there is no such setting{_nearest(name, _FIELDS)}")
@@ -84,8 +84,8 @@ def make(profile: str, **overrides: Any) -> Settings:
                 values[name] = check(name, value)
             except ValueError as error:
                 problems.append(str(error))
-    settings = Settings(profile, **values) if not problems else None
-    if settings and settings.object_steps > settings.erase_steps:
+    settings = Settings(profile, **values)
+    if settings.object_steps > settings.erase_steps:
         problems.append(f"object_steps: {settings.object_steps} is more than erase_steps, {settings.erase_steps}: regions that were never mined")
     if problems:
         raise ValueError("settings: " + "; ".join(problems))
@@ -100,10 +100,10 @@ def check(name: str, value: Any) -> Any:
     """
     spec = _FIELDS[name]
     kind, meta = spec.type, spec.metadata
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**53:
         value = float(value)
     if type(value) is not kind:
-        hint = " (papermill reads 1e-3 as text: write 1.0e-3)" if isinstance(value, str) and kind is not str else ""
+        hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if isinstance(value, str) and kind is float else ""
         raise ValueError(f"{name}: {value!r} is {type(value).__name__}, a value of type {kind.__name__} is needed{hint}")
     if meta["choices"] and value not in meta["choices"]:
         raise ValueError(f"{name}: {value!r} is unknown{_nearest(value, meta['choices'])}; choose one of {', '.join(meta['choices'])}")

@@ -37,7 +37,7 @@ def fit(
         epochs, batch_size: counts; the last, smaller batch of an epoch is used too.
         learning_rate: the schedule's peak.
         last_layer_factor: how much faster the parameters named score.* learn; the paper's last layer has ten times the rate.
-        weight_decay: decoupled, on all parameters.
+        weight_decay: decoupled, on all parameters, in proportion to their learning rate.
         seed: for the order of the samples, their augmentation, and dropout.
         checkpoint: file for the state after each epoch; continued from when it exists, removed by the caller when the result is safe.
         report: called as report(epoch, epochs, mean loss) after each epoch.

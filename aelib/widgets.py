@@ -53,7 +53,7 @@ def regions(image: np.ndarray, maps: np.ndarray, labels: np.ndarray, classes: Se
 
     return explore(
         draw,
-        delta=ipywidgets.FloatSlider(0.5, min=0.05, max=0.95, step=0.05, description="delta"),
+        delta=ipywidgets.FloatSlider(0.2, min=0.05, max=0.95, step=0.05, description="delta"),
         rule=ipywidgets.Dropdown(options=RULES, description="read as"),
     )
 
