@@ -42,7 +42,7 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
 
     Raises:
         ValueError, RunError: before anything is computed, if a setting or the directory is wrong.
-        papermill.PapermillExecutionError: a notebook failed; its output so far is in the run directory.
+        RunError: a notebook failed; its output so far is in the run directory.
     """
     notebooks = course()
     run = Run(directory, profile, **overrides)
@@ -55,17 +55,20 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
     for number, notebook in enumerate(notebooks, start=1):
         print(f"[{number}/{len(notebooks)}] {notebook.stem}", flush=True)
         start = time.perf_counter()
-        papermill.execute_notebook(
-            notebook,
-            executed / notebook.name,
-            {"profile": run.settings.profile, "run_dir": str(run.directory)},
-            kernel_name="python3",
-            cwd=NOTEBOOKS,
-            progress_bar=False,
-            log_output=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-        )
+        try:
+            papermill.execute_notebook(
+                notebook,
+                executed / notebook.name,
+                {"profile": run.settings.profile, "run_dir": str(run.directory)},
+                kernel_name="python3",
+                cwd=NOTEBOOKS,
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+            )
+        except papermill.PapermillExecutionError as error:
+            where = f"{notebook.name}, cell [{error.exec_count}]; as far as it came: {executed / notebook.name}"
+            raise RunError(f"{error.ename}: {error.evalue}\n  in {where}") from error
         print(f"[{number}/{len(notebooks)}] {notebook.stem}: {time.perf_counter() - start:.0f} s", flush=True)
     content = results.write_results(run)
     write_report(run, content)
