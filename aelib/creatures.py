@@ -21,10 +21,10 @@ SIZE = 96  # pixels, height and width
 
 # How far the world lets a classifier get away without the object.
 HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a class in it
-PROP_TELLS = 0.75  # share of creatures beside which their class's favourite prop stands
+PROP_TELLS = 0.5  # share of creatures beside which their class's favourite prop stands
 COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
 COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
-SOCK_TELLS = 0.5  # share of creatures that wear socks of their class's colour
+SOCK_TELLS = 0.65  # share of creatures that wear socks of their class's colour
 TWO_CREATURES = 0.45  # share of pictures with two creatures
 
 HEAD, BODY, LIMBS, PROP = 1, 2, 3, 4
@@ -152,7 +152,7 @@ def _landscape(rng: np.random.Generator, kinds: np.ndarray) -> np.ndarray:
 
 def _prop(canvas: _Canvas, rng: np.random.Generator, kind: int, x: float, y: float) -> None:
     """A thing of the surroundings on the ground at (x, y), `kind`'s favourite: it belongs to no class in the mask."""
-    h = rng.uniform(13, 19)  # height, pixels
+    h = rng.uniform(16, 23)  # height, pixels
 
     def ball(dx: float, dy: float, rx: float, ry: float, colour: tuple, outline: bool = True) -> None:
         canvas.ellipse(x + dx * h, y - dy * h, rx * h, ry * h, colour, PROP, 0, outline=outline)

@@ -2,12 +2,13 @@
 
 import multiprocessing
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def in_order(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) -> Iterator[Any]:
@@ -28,8 +29,11 @@ def in_order(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) 
     context = multiprocessing.get_context("forkserver" if server else "spawn")
     if server:
         context.set_forkserver_preload([function.__module__])
-    pool = ProcessPoolExecutor(workers, context, _one_thread)
+    pool = ProcessPoolExecutor(workers, context)
     ahead: deque = deque()
+    # one thread a worker: their libraries read this when they load, those of this process have read it long ago
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         for job in jobs:
             ahead.append(pool.submit(function, *job))
@@ -42,9 +46,5 @@ def in_order(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) 
         raise
     finally:  # also when the caller stops early
         pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # for a torch imported later
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

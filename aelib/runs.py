@@ -107,7 +107,7 @@ class Run:
 
     def images(self, stage: str, ids: tuple[str, ...]) -> list[np.ndarray]:
         """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8."""
-        return [np.asarray(Image.open(self.file(stage, f"{name}.png"))) for name in ids]
+        return [np.array(Image.open(self.file(stage, f"{name}.png"))) for name in ids]
 
     # --- making a stage --------------------------------------------------------------------------------------------------
 
@@ -130,8 +130,11 @@ class Run:
             shutil.rmtree(final)
         os.replace(folder, final)
         seconds = time.perf_counter() - start
-        with open(self.directory / "timings.jsonl", "a") as log:
-            log.write("\n" + json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}))
+        line = json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()})
+        log = self.directory / "timings.jsonl"
+        torn = log.exists() and not log.read_text().endswith("\n")  # a kill can leave half a line
+        with open(log, "a") as file:
+            file.write(("\n" if torn else "") + line + "\n")
         print(f"{stage}: {seconds:.1f} s", flush=True)
 
     def timings(self) -> list[dict[str, Any]]:
@@ -142,7 +145,7 @@ class Run:
             try:
                 line = json.loads(text)
                 lines[line["name"]] = line
-            except ValueError:  # a kill can leave half a line
+            except ValueError:  # the half line
                 continue
         return list(lines.values())
 

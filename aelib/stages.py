@@ -167,7 +167,7 @@ def merge_seeds(run: Run, steps: int) -> None:
 # --- segmentation ----------------------------------------------------------------------------------------------------------
 
 
-def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool) -> None:
+def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool, start: str = "") -> None:
     """Makes `network-NAME`: a segmentation LargeFOV trained on label maps, with the PSL loss or with plain cross-entropy J(f, S).
 
     Args:
@@ -175,12 +175,14 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
         name: of the network, such as "AE-step3".
         masks: one a training picture, (H, W) uint8: 0..C, 255 ignored.
         prohibitive: J(f, S) + J(f, S-hat) if true, J(f, S) if not.
+        start: the network whose weights to start from; none: random ones, the same for every network.
     """
     stage = f"network-{name}"
     if run.finished(stage):
         return
     s, train = run.settings, pictures(run, "train")
     v = confidences(run, "train") if prohibitive else torch.zeros(len(train), 0)
+    weights = run.tensors(f"network-{start}", "weights.safetensors") if start else None
 
     def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor) -> Tensor:
         scores = model(image)
@@ -188,8 +190,10 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
         return psl.psl_loss(scores, mask, v) if prohibitive else psl.cross_entropy(scores, mask).mean()
 
     with run.making(stage) as folder:
-        torch.manual_seed(100 * s.seed + 50)  # every network starts from the same weights and sees the same order
+        torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
         network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
+        if weights is not None:
+            network.load_state_dict(weights)
         dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
         losses = fit(network, dataset, loss, **_recipe(s, s.network_epochs, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
         save_tensors(folder / "weights.safetensors", network.state_dict())
@@ -207,8 +211,11 @@ def train_psl(run: Run) -> None:
 
 
 def train_psl_again(run: Run) -> None:
-    """`network-AE+PSL++`: a new network under the PSL loss, on the refined masks."""
-    train_network(run, "AE+PSL++", _label_maps(run, "refined"), prohibitive=True)
+    """`network-AE+PSL++`: the second round of PSL, on the refined masks, from the first round's weights.
+
+    The paper trains again from ImageNet's weights; from random ones S-hat is noise for too long (it says background everywhere).
+    """
+    train_network(run, "AE+PSL++", _label_maps(run, "refined"), prohibitive=True, start="AE+PSL")
 
 
 def train_ceiling(run: Run) -> None:
