@@ -42,7 +42,8 @@ class Settings:
     # background and S
     superpixels: int = setting(250, "SLIC superpixels a picture, for the saliency", 10, 5000)
     background_threshold: float = setting(0.4, "saliency below it is background", 0.0, 1.0)
-    # test time
+    # PSL
+    psl_warmup: float = setting(0.5, "share of a PSL training before S-hat joins: from random weights it says background everywhere", 0.0, 1.0)
     prohibit_threshold: float = setting(0.1, "classes with a smaller image-level confidence are removed at test", 0.0, 1.0)
     # CRF
     crf_engine: str = setting("auto", "pydensecrf (lattice), our exact mean field, or whichever is there", choices=("auto", "lattice", "exact"))

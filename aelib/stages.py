@@ -69,7 +69,7 @@ def mine(run: Run, step: int) -> None:
     def erased(i: int) -> Tensor:
         return erase(to_tensor(train.images[i]), torch.from_numpy(gone[i]), mean_pixel)
 
-    def loss(model: LargeFOV, image: Tensor, label: Tensor) -> Tensor:
+    def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
         return classification_loss(classify(model(image)), label, s.classification_loss)
 
     with run.making(name) as folder:
@@ -167,33 +167,32 @@ def merge_seeds(run: Run, steps: int) -> None:
 # --- segmentation ----------------------------------------------------------------------------------------------------------
 
 
-def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool, start: str = "") -> None:
+def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool) -> None:
     """Makes `network-NAME`: a segmentation LargeFOV trained on label maps, with the PSL loss or with plain cross-entropy J(f, S).
 
     Args:
         run: the run; the PSL loss needs `classifier-1` for v.
         name: of the network, such as "AE-step3".
         masks: one a training picture, (H, W) uint8: 0..C, 255 ignored.
-        prohibitive: J(f, S) + J(f, S-hat) if true, J(f, S) if not.
-        start: the network whose weights to start from; none: random ones, the same for every network.
+        prohibitive: J(f, S) + J(f, S-hat) if true (after psl_warmup of the epochs), J(f, S) if not.
     """
     stage = f"network-{name}"
     if run.finished(stage):
         return
     s, train = run.settings, pictures(run, "train")
     v = confidences(run, "train") if prohibitive else torch.zeros(len(train), 0)
-    weights = run.tensors(f"network-{start}", "weights.safetensors") if start else None
 
-    def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor) -> Tensor:
+    def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor, progress: float) -> Tensor:
         scores = model(image)
         mask = psl.shrink(mask, scores.shape[-2:])
-        return psl.psl_loss(scores, mask, v) if prohibitive else psl.cross_entropy(scores, mask).mean()
+        # S-hat is the network's own answer: worth hearing once the network has one
+        if prohibitive and progress >= s.psl_warmup:
+            return psl.psl_loss(scores, mask, v)
+        return psl.cross_entropy(scores, mask).mean()
 
     with run.making(stage) as folder:
         torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
         network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
-        if weights is not None:
-            network.load_state_dict(weights)
         dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
         losses = fit(network, dataset, loss, **_recipe(s, s.network_epochs, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
         save_tensors(folder / "weights.safetensors", network.state_dict())
@@ -211,11 +210,8 @@ def train_psl(run: Run) -> None:
 
 
 def train_psl_again(run: Run) -> None:
-    """`network-AE+PSL++`: the second round of PSL, on the refined masks, from the first round's weights.
-
-    The paper trains again from ImageNet's weights; from random ones S-hat is noise for too long (it says background everywhere).
-    """
-    train_network(run, "AE+PSL++", _label_maps(run, "refined"), prohibitive=True, start="AE+PSL")
+    """`network-AE+PSL++`: a new network under the PSL loss, on the refined masks."""
+    train_network(run, "AE+PSL++", _label_maps(run, "refined"), prohibitive=True)
 
 
 def train_ceiling(run: Run) -> None:

@@ -33,7 +33,7 @@ def fit(
     Args:
         model: called by `loss`; its parameters are trained, and it is left in eval mode.
         dataset: items are tuples of tensors; a batch of them is what `loss` gets.
-        loss: loss(model, *batch) -> scalar tensor.
+        loss: loss(model, *batch, progress) -> scalar tensor; progress is the share of the epochs that is done, in [0, 1).
         epochs, batch_size: counts; the last, smaller batch of an epoch is used too.
         learning_rate: the schedule's peak.
         last_layer_factor: how much faster the parameters named score.* learn; the paper's last layer has ten times the rate.
@@ -66,7 +66,7 @@ def fit(
         total = 0.0
         for batch in DataLoader(dataset, batch_size, shuffle=True, generator=order):
             batch = [part.to(DEVICE) for part in batch]
-            value = loss(model, *batch)
+            value = loss(model, *batch, epoch / epochs)
             optimiser.zero_grad()
             value.backward()
             optimiser.step()

@@ -44,7 +44,7 @@ def network() -> nn.Module:
     return model
 
 
-def loss(model, x, y):
+def loss(model, x, y, progress):
     return F.cross_entropy(model(x), y)
 
 
@@ -83,12 +83,12 @@ def test_resumed_after_a_kill_between_epochs_is_bit_equal(uninterrupted, tmp_pat
 def test_resumed_after_a_kill_within_an_epoch_is_bit_equal(uninterrupted, tmp_path):
     calls = 0
 
-    def killed(model, x, y):
+    def killed(model, x, y, progress):
         nonlocal calls
         calls += 1
         if calls == 8:  # the second of the third epoch's three batches
             raise KeyboardInterrupt
-        return loss(model, x, y)
+        return loss(model, x, y, progress)
 
     with pytest.raises(KeyboardInterrupt):
         train(network(), checkpoint=tmp_path / ".checkpoint", loss=killed)
@@ -131,10 +131,10 @@ def test_epochs_differ_from_each_other_in_order():
 def test_a_loss_that_is_no_number_names_the_epoch(tmp_path, bad):
     calls = 0
 
-    def breaks(model, x, y):
+    def breaks(model, x, y, progress):
         nonlocal calls
         calls += 1
-        return loss(model, x, y) * (bad if calls == 6 else 1)  # three batches an epoch: the last of epoch 2
+        return loss(model, x, y, progress) * (bad if calls == 6 else 1)  # three batches an epoch: the last of epoch 2
 
     with pytest.raises(FloatingPointError, match=f"{bad} in epoch 2 of 4"):
         train(network(), loss=breaks, checkpoint=tmp_path / ".checkpoint")
@@ -154,7 +154,7 @@ def test_reported_loss_is_the_mean_over_the_samples_not_over_the_batches():
     x = torch.tensor([[1.0], [2.0], [3.0], [10.0]])
     model = nn.Linear(1, 1, bias=False)
     nn.init.ones_(model.weight)
-    losses = fit(model, TensorDataset(x), lambda m, x: m(x).mean(), epochs=3, batch_size=3, learning_rate=1e-12, weight_decay=0, seed=0)
+    losses = fit(model, TensorDataset(x), lambda m, x, progress: m(x).mean(), epochs=3, batch_size=3, learning_rate=1e-12, weight_decay=0, seed=0)
     assert losses == pytest.approx([4, 4, 4], rel=1e-5)
 
 
@@ -169,7 +169,7 @@ def test_learns_linear_regression_to_the_least_squares_residual():
     torch.manual_seed(0)
     model = nn.Linear(3, 1).double()
     data = TensorDataset(torch.from_numpy(x), torch.from_numpy(y)[:, None])
-    losses = fit(model, data, lambda m, x, y: F.mse_loss(m(x), y), epochs=300, batch_size=64, learning_rate=0.1, weight_decay=0, seed=0)
+    losses = fit(model, data, lambda m, x, y, progress: F.mse_loss(m(x), y), epochs=300, batch_size=64, learning_rate=0.1, weight_decay=0, seed=0)
     assert losses[0] > 10 * floor
     assert losses[-1] == pytest.approx(floor, rel=1e-6)
     found = [*model.weight[0].tolist(), model.bias.item()]
@@ -184,7 +184,7 @@ def test_weight_decay_is_decoupled_under_a_one_cycle_of_the_given_peak():
     model.double()
     before = [model[0].weight.detach().clone(), model.score.weight.detach().clone()]
     recipe = {"epochs": 10, "batch_size": 3, "learning_rate": peak, "weight_decay": decay, "last_layer_factor": factor, "seed": 0}
-    fit(model, TensorDataset(torch.zeros(6, 4, dtype=torch.float64)), lambda m, x: 0 * m(x).sum(), **recipe)
+    fit(model, TensorDataset(torch.zeros(6, 4, dtype=torch.float64)), lambda m, x, progress: 0 * m(x).sum(), **recipe)
     left = []
     for top in (peak, factor * peak):
         first, last, turn = top / 25, top / 25 / 1e4, 0.3 * steps - 1
