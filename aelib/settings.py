@@ -61,7 +61,7 @@ class Settings:
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "smoke": {"train_images": 48, "val_images": 16, "classifier_epochs": 2, "network_epochs": 2},
+    "smoke": {"train_images": 64, "val_images": 16, "classifier_epochs": 5, "network_epochs": 3},
     "classroom": {},
 }
 _FIELDS = {f.name: f for f in fields(Settings) if f.name != "profile"}

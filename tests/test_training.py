@@ -115,7 +115,7 @@ def test_same_seed_same_numbers_and_another_seed_others(uninterrupted):
 def test_epochs_differ_from_each_other_in_order():
     seen = []
 
-    def watch(model, x):
+    def watch(model, x, progress):
         seen.append(x.flatten().int().tolist())
         return (model(x) ** 2).mean()
 
