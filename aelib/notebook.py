@@ -38,9 +38,14 @@ def start(namespace: dict[str, Any]) -> Run:
     return run
 
 
+def live() -> bool:
+    """Whether somebody sits in front of this kernel: JupyterLab, VS Code or Colab, and not papermill, nbval or a script."""
+    return bool({"JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"} & os.environ.keys())
+
+
 def epoch_report(name: str) -> Callable[[int, int, float], None]:
     """For training.fit: a bar in a terminal or a browser, one line an epoch anywhere else (a bar freezes in saved output)."""
-    if not (sys.stdout.isatty() or "JPY_SESSION_NAME" in os.environ):  # Jupyter's server sets it for its kernels, papermill does not
+    if not (sys.stdout.isatty() or live()):
         return lambda epoch, epochs, loss: print(f"  {name}: epoch {epoch}/{epochs}, loss {loss:.4f}", flush=True)
     from tqdm.auto import tqdm
 

@@ -13,15 +13,20 @@ from . import plots, psl
 from .crf import CRF
 from .erasing import RULES, discriminative_regions
 from .masks import merge
+from .notebook import live
 
 
-def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywidgets.Widget:
-    """Controls over a figure that `draw(**values)` makes anew at each change."""
+def explore(draw: Callable[..., Figure | None], **controls: ipywidgets.Widget) -> ipywidgets.Widget | None:
+    """Controls over a figure that `draw(**values)` makes anew at each change; without anybody to move them, a line of text."""
+    if not live():  # a widget in a saved notebook is a stub; under papermill one was even seen to hang
+        print("Sliders are here when the notebook is open in Jupyter.")
+        return None
 
     def show(**values: Any) -> None:
         from IPython.display import display
 
-        display(draw(**values))
+        if (figure := draw(**values)) is not None:
+            display(figure)
 
     for control in controls.values():
         control.continuous_update = False  # redraw when the slider rests, not at every pixel of its way
@@ -29,12 +34,12 @@ def explore(draw: Callable[..., Figure], **controls: ipywidgets.Widget) -> ipywi
     return ipywidgets.interactive(show, **controls)
 
 
-def pick(draw: Callable[[int], Figure], choices: Sequence[int]) -> ipywidgets.Widget:
+def pick(draw: Callable[[int], Figure], choices: Sequence[int]) -> ipywidgets.Widget | None:
     """Step through pictures: draw(i) for the chosen i."""
     return explore(lambda picture: draw(picture), picture=ipywidgets.IntSlider(choices[0], choices[0], choices[-1], description="picture"))
 
 
-def regions(image: np.ndarray, maps: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> ipywidgets.Widget:
+def regions(image: np.ndarray, maps: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> ipywidgets.Widget | None:
     """delta and its reading, over the regions of one picture.
 
     Args:
@@ -60,7 +65,7 @@ def regions(image: np.ndarray, maps: np.ndarray, labels: np.ndarray, classes: Se
 
 def background(
     images: Sequence[np.ndarray], saliency: Sequence[np.ndarray], mined: Sequence[np.ndarray], threshold: float, classes: Sequence[str]
-) -> ipywidgets.Widget:
+) -> ipywidgets.Widget | None:
     """The background threshold over S, live.
 
     Args:
@@ -80,7 +85,7 @@ def background(
     )
 
 
-def confidences(f: torch.Tensor, scores: torch.Tensor, seeds: torch.Tensor) -> ipywidgets.Widget:
+def confidences(f: torch.Tensor, scores: torch.Tensor, seeds: torch.Tensor) -> ipywidgets.Widget | None:
     """v over S-hat and the terms of the PSL loss, for a picture of a few pixels.
 
     Args:
@@ -96,10 +101,10 @@ def confidences(f: torch.Tensor, scores: torch.Tensor, seeds: torch.Tensor) -> i
         print(f"S-hat = {s_hat.flatten().tolist()}\nJ(f, S) = {terms[0]:.4f}, J(f, S-hat) = {terms[1]:.4f}, PSL loss = {sum(terms):.4f}")
 
     sliders = {f"v{c}": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description=f"v, class {c}") for c in range(1, f.shape[1])}
-    return ipywidgets.interactive(show, **sliders)
+    return explore(show, **sliders)
 
 
-def crf(draw: Callable[[int, CRF], Figure], start: CRF, pictures: int) -> ipywidgets.Widget:
+def crf(draw: Callable[[int, CRF], Figure], start: CRF, pictures: int) -> ipywidgets.Widget | None:
     """CRF parameters over draw(picture, crf), from those of `start`."""
 
     def draw_with(picture: int, **values: float) -> Figure:
