@@ -28,7 +28,7 @@ class Settings:
     network_epochs: int = setting(6, "passes over the training split, each segmentation network: every pixel teaches it", 1, 1000)
     batch_size: int = setting(16, "pictures a step", 1, 4096)
     learning_rate: float = setting(5e-3, "peak of the one-cycle schedule", 1e-7, 1.0)
-    last_layer_factor: float = setting(10.0, "how much faster the last layer learns (the paper: 10)", 0.1, 1000.0)
+    last_layer_factor: float = setting(10.0, "how much faster the classifiers' last layer learns (the paper: 10)", 0.1, 1000.0)
     weight_decay: float = setting(1e-2, "AdamW's, decoupled", 0.0, 1.0)
     dropout: float = setting(0.0, "probability after fc6 and fc7 (the paper: 0.5, from ImageNet weights)", 0.0, 0.95)
     # mining

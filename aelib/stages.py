@@ -194,7 +194,9 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
         torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
         network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
         dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
-        losses = fit(network, dataset, loss, **_recipe(s, s.network_epochs, 50), checkpoint=folder / ".checkpoint", report=epoch_report(stage))
+        # a last layer at ten times this rate kills a network now and then: here every pixel teaches, nothing is averaged away
+        recipe = _recipe(s, s.network_epochs, 50) | {"last_layer_factor": 1.0}
+        losses = fit(network, dataset, loss, **recipe, checkpoint=folder / ".checkpoint", report=epoch_report(stage))
         save_tensors(folder / "weights.safetensors", network.state_dict())
         write_json(folder / "log.json", {"losses": losses})
 
