@@ -77,13 +77,21 @@ class Run:
         Raises:
             RunError: the stage is not finished, or the file is missing or was changed.
         """
+        return self._checked(stage, name, self._hashes(stage))
+
+    def _hashes(self, stage: str) -> dict[str, str]:
         folder = self.directory / stage
         if not self.finished(stage):
             raise RunError(f"{folder} is needed and not there: run the notebook that makes it, or `python -m aelib run`, first")
-        cure = f"delete the folder {folder} and run its notebook again"
+        cure = _cure(folder)
         manifest = _read_json(folder / "manifest.json", cure)
-        if not isinstance(manifest, dict) or not isinstance(known := manifest.get("files"), dict):
+        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
             raise RunError(f"{folder / 'manifest.json'} is no manifest; {cure}")
+        return manifest["files"]
+
+    def _checked(self, stage: str, name: str, known: dict[str, str]) -> Path:
+        folder = self.directory / stage
+        cure = _cure(folder)
         if name not in known:
             raise RunError(f"{folder} holds no {name}; {cure}")
         try:
@@ -107,7 +115,8 @@ class Run:
 
     def images(self, stage: str, ids: tuple[str, ...]) -> list[np.ndarray]:
         """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8."""
-        return [np.array(Image.open(self.file(stage, f"{name}.png"))) for name in ids]
+        known = self._hashes(stage)  # read once, not once a picture
+        return [np.array(Image.open(self._checked(stage, f"{name}.png", known))) for name in ids]
 
     # --- making a stage --------------------------------------------------------------------------------------------------
 
@@ -189,6 +198,10 @@ def peak_memory_mb() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
+
+
+def _cure(folder: Path) -> str:
+    return f"delete the folder {folder} and run its notebook again"
 
 
 def _read_json(file: Path, cure: str) -> Any:
