@@ -8,8 +8,15 @@ run: .venv/ready  ## the whole course on the embedded creatures -> runs/classroo
 test: .venv/test-ready  ## unit tests, the whole course at smoke scale, every notebook under nbval
 	$(BIN)/python -m pytest
 
+test-browser: .venv/test-ready  ## every widget in a real JupyterLab and Chromium, moved by keyboard; needs Chromium (Debian: apt-get install chromium)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python playwright==1.65.2
+	AELIB_BROWSER=1 $(BIN)/python -m pytest tests/browser
+
 lab: .venv/ready  ## the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+notebooks: run  ## put that run's outputs into notebooks/ and the run itself, packed, into data/: what the course ships
+	$(BIN)/python -m aelib publish
 
 seeds: .venv/ready  ## the course under seeds 0, 1 and 2 -> mean and spread (3 times make run)
 	$(BIN)/python benchmarks/seeds.py
@@ -35,4 +42,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test lab seeds lint lock
+.PHONY: run test test-browser lab notebooks seeds lint lock

@@ -1,10 +1,11 @@
-"""python -m aelib run | evaluate | settings"""
+"""python -m aelib run | evaluate | publish | settings"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from .runs import RunError, write_json
+from . import lesson
+from .runs import Run, RunError, write_json
 from .settings import PROFILES, describe, parse
 
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("--classes", type=int, default=21, metavar="N", help="labels, background included (default: 21)")
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
 
+    commands.add_parser("publish", help="put the finished runs/classroom into the repository: outputs into notebooks/, the run into data/")
     commands.add_parser("settings", help="list every setting: type, default, range, meaning")
     options = parser.parse_args(arguments)
     try:
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(describe())
         elif options.command == "evaluate":
             _evaluate(options)
+        elif options.command == "publish":
+            lesson.publish(Run())
         else:
             overrides = {name: parse(name, value) for name, value in options.p}
             from .pipeline import run_course

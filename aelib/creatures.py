@@ -5,7 +5,7 @@ animals whose parts are not equally telling, and the sample says which pixel bel
 
 * the **head** names the class at a glance (its own ornament and face colour),
 * the **body** tells it with some effort (its own coat pattern, in any colour),
-* the **limbs** hardly do (a sock of the class's colour, often a misleading one),
+* the **limbs** hardly do (a sock of the class's colour, sometimes a misleading one),
 * the **surroundings** tempt: each class has a favourite habitat and a favourite prop, and meets them only partly.
 
 A sample depends on (seed, split, index) alone: not on the order of access, nor on the number of workers.
@@ -21,11 +21,12 @@ SIZE = 96  # pixels, height and width
 
 # How far the world lets a classifier get away without the object.
 HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a class in it
-PROP_TELLS = 0.5  # share of creatures beside which their class's favourite prop stands
+PROP_TELLS = 0.35  # share of creatures beside which their class's favourite prop stands
 COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
 COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
-SOCK_TELLS = 0.65  # share of creatures that wear socks of their class's colour
+SOCK_TELLS = 0.85  # share of creatures that wear socks of their class's colour
 TWO_CREATURES = 0.45  # share of pictures with two creatures
+LIGHT, GRAIN = 0.13, 0.05  # spread of light and shade (a factor), and of the paper's grain (added; 1 is white)
 
 HEAD, BODY, LIMBS, PROP = 1, 2, 3, 4
 INK = np.array([0.13, 0.10, 0.12], np.float32)  # outlines
@@ -83,11 +84,22 @@ def creature(seed: int, split: str, index: int) -> Creature:
             away = spots[i] - side * length * rng.uniform(1.7, 2.3)
             _prop(canvas, rng, kinds[i], float(np.clip(away, 9, 87)), feet[i] + rng.uniform(-1, 5))
         _animal(canvas, rng, kinds[i], spots[i], feet[i], length * rng.uniform(0.92, 1.08), side)
-    canvas.image += 0.016 * rng.standard_normal(canvas.image.shape, np.float32)
+    canvas.image *= 1 + _smooth(rng, 4, LIGHT)
+    canvas.image += _smooth(rng, SIZE // 2, GRAIN) + 0.016 * rng.standard_normal(canvas.image.shape, np.float32)
     image = (canvas.image.clip(0, 1) * 255).round().astype(np.uint8)
     labels = np.zeros(len(CLASSES), bool)
     labels[np.unique(canvas.mask[canvas.mask > 0]) - 1] = True
     return Creature(image, labels, canvas.mask, canvas.parts)
+
+
+def _smooth(rng: np.random.Generator, knots: int, spread: float) -> np.ndarray:
+    """Random values on knots x knots points and bilinear between them, (96, 96, 1) float32."""
+    values = rng.normal(0, spread, (knots, knots)).astype(np.float32)
+    at = np.linspace(0, knots - 1, SIZE, dtype=np.float32)
+    i = np.minimum(at.astype(int), knots - 2)
+    t = at - i
+    rows = values[i] * (1 - t)[:, None] + values[i + 1] * t[:, None]
+    return (rows[:, i] * (1 - t) + rows[:, i + 1] * t)[..., None]
 
 
 class _Canvas:

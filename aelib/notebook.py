@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .runs import Run
+from . import lesson
+from .runs import ROOT, Run
 
 _JUPYTER = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
 def start(namespace: dict[str, Any]) -> Run:
     """Open the run that the parameters cell asks for.
+
+    With nothing but defaults, and no runs/classroom yet, that is the run the course ships, so that any notebook opens at once.
 
     Every plain value (text, number, True, None) in the notebook's namespace must be `profile`, `run_dir` or a setting: papermill
     itself only warns about an unknown parameter. Names bound later, when the cell is run a second time, are let be.
@@ -32,6 +35,8 @@ def start(namespace: dict[str, Any]) -> Run:
     directory, profile = plain.pop("run_dir", ""), plain.pop("profile", "classroom")
     if not isinstance(directory, str) or not isinstance(profile, str):
         raise ValueError(f"run_dir: {directory!r}, profile: {profile!r}: both must be text")
+    if not directory and profile == "classroom" and not (ROOT / "runs" / profile).exists() and all(value is None for value in plain.values()):
+        directory = str(lesson.unpack())  # nothing was asked for and nothing computed: the run that the course ships
     run = Run(directory, profile, **plain)
     namespace["_parameters"] = {"run_dir", "profile", *plain}
     print(f"profile {run.settings.profile}, run directory {run.directory.name}, seed {run.settings.seed}")

@@ -1,21 +1,18 @@
 """The whole course in one command: the notebooks in order, headless, then the table and an HTML report."""
 
-import html
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
-from nbconvert import HTMLExporter
 
 from . import results
 from .crf import HAVE_LATTICE
-from .runs import ROOT, Run, RunError
+from .report import write_report
+from .runs import NOTEBOOKS, Run, RunError
 
-NOTEBOOKS = ROOT / "notebooks"
 
 
 def course() -> list[Path]:
@@ -52,7 +49,7 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
     executed = run.directory / "notebooks"
     executed.mkdir(exist_ok=True)
     begin = time.perf_counter()
-    for number, notebook in enumerate(notebooks, start=1):
+    for number, notebook in enumerate([*notebooks[1:], notebooks[0]], start=1):  # notebook 0 shows the whole story: it is run last
         print(f"[{number}/{len(notebooks)}] {notebook.stem}", flush=True)
         start = time.perf_counter()
         try:
@@ -71,36 +68,7 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
             raise RunError(f"{error.ename}: {error.evalue}\n  in {where}") from error
         print(f"[{number}/{len(notebooks)}] {notebook.stem}: {time.perf_counter() - start:.0f} s", flush=True)
     content = results.write_results(run)
-    write_report(run, content)
+    report = write_report(run.directory, content)
     print(f"\n{results.table(content)}\n\n{results.caption(content)}\n")
-    print(f"{time.perf_counter() - begin:.0f} s; numbers in {run.directory / 'results.json'}, report in {run.directory / 'report' / 'index.html'}")
+    print(f"{time.perf_counter() - begin:.0f} s; numbers in {run.directory / 'results.json'}, report in {report}")
     return content
-
-
-def write_report(run: Run, content: dict[str, Any]) -> None:
-    """report/: the executed notebooks as HTML, and an index with the table."""
-    folder = run.directory / "report"
-    folder.mkdir(exist_ok=True)
-    exporter = HTMLExporter(embed_images=True)
-    links = []
-    for notebook in sorted((run.directory / "notebooks").glob("*.ipynb")):
-        node = nbformat.read(notebook, as_version=4)
-        title = next((c.source.splitlines()[0].lstrip("# ") for c in node.cells if c.cell_type == "markdown"), notebook.stem)
-        page, _ = exporter.from_notebook_node(node, {"metadata": {"name": title}})
-        (folder / f"{notebook.stem}.html").write_text(page, encoding="utf-8")
-        links.append(f'<li><a href="{notebook.stem}.html">{html.escape(title)}</a></li>')
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in results.table(content).splitlines()]
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in cells[0])
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n" for row in cells[2:])
-    (folder / "index.html").write_text(
-        f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>aelib: {html.escape(run.directory.name)}</title>
-<style>body{{font:16px/1.5 sans-serif;max-width:50em;margin:2em auto;padding:0 1em}}
-td,th{{padding:.2em .8em;border-bottom:1px solid #bbb;text-align:right}}td:first-child,th:first-child{{text-align:left}}</style>
-<h1>Adversarial erasing and prohibitive segmentation learning</h1>
-<p>{html.escape(results.caption(content))}</p>
-<table><tr>{head}</tr>
-{body}</table>
-<h2>The notebooks of this run</h2><ul>{"".join(links)}</ul></html>
-""",
-        encoding="utf-8",
-    )

@@ -3,21 +3,22 @@
 The same everywhere (tensors on the CPU are as welcome as arrays):
 * an image is RGB, (H, W, 3) uint8 or float in [0, 1], or (3, H, W) as torch has it;
 * a label map is (H, W), 0 background, c + 1 for classes[c], 255 ignored: `classes` never contains the background;
-* a region is told by its outline and its name as well as by its colour (Okabe and Ito's, safe for the colour-blind).
+* a region is told by its outline and its name as well as by its colour (Okabe and Ito's, safe for the colour-blind);
+* a figure's `alt` says in words what it shows, and Jupyter saves it beside the picture.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from itertools import takewhile
 from textwrap import fill
 
+import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import style
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
@@ -35,6 +36,16 @@ STYLE = {
 LADDER = ("CAM", "AE-step1", "AE-step2", "AE-step3", "AE-step4", "AE", "AE+PSL", "AE+PSL++", "full supervision")
 
 
+class Figure(matplotlib.figure.Figure):
+    """A matplotlib Figure with words for those who do not see it. In a notebook file they are `metadata["image/png"]["alt"]` of the output."""
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        """The words alone: the picture comes, once, from Jupyter's own way with figures."""
+        return {}, {"image/png": {"alt": self.alt}}
+
+
 def _figure(draw: Callable[..., Figure]) -> Callable[..., Figure]:
     """The course's style inside, whatever the notebook's is; the figure comes out closed."""
 
@@ -46,6 +57,11 @@ def _figure(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         return figure
 
     return styled
+
+
+def _axes(rows: int = 1, columns: int = 1, **kwargs) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes, (rows, columns)."""
+    return plt.subplots(rows, columns, FigureClass=Figure, squeeze=False, layout="constrained", **kwargs)
 
 
 def _colour(index: int) -> np.ndarray:
@@ -75,7 +91,7 @@ def _grid(rows: int, columns: int, images: Sequence, wider: float = 0, higher: f
     """Empty axes for pictures of the images' shapes and their titles, (rows, columns), with inches to spare."""
     side, tall = min(PICTURE, WIDTH / columns), max((picture.shape[0] / picture.shape[1] for picture in map(_rgb, images)), default=1)
     size = (side * columns + wider, (side * min(tall, 1.5) + 0.3) * rows + higher)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = _axes(rows, columns, figsize=size)
     for ax in axes.flat:
         ax.axis("off")
     return figure, axes
@@ -155,6 +171,22 @@ def _explain_ignored(figure: Figure, *label_maps) -> None:
         figure.legend(handles=[patch], loc="outside lower center")
 
 
+def _share(region) -> str:
+    return f"{np.mean(region):.0%}"
+
+
+def _in_words(labels, names: Sequence[str]) -> str:
+    """What a label map holds, with each label's share of the pixels."""
+    labels = np.asarray(labels)
+    present = [int(k) for k in np.unique(labels) if 0 < k < IGNORE]
+    words = [f"{names[k - 1]} {_share(labels == k)}" for k in present] or ["nothing"]
+    return ", ".join(words + [f"ignored {_share(labels == IGNORE)}"] * bool((labels == IGNORE).any()))
+
+
+def _courses(losses: Mapping[str, Sequence[float]]) -> str:
+    return "; ".join(f"{name} {values[0]:.2f} to {values[-1]:.2f} in {len(values)} epochs" for name, values in losses.items() if len(values))
+
+
 def _end_labels(ax: Axes, ends: Sequence[tuple[float, float, str, np.ndarray]]) -> None:
     """Direct labels for lines that end at (x, y, name, colour), moved apart where they would overlap."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
@@ -195,6 +227,7 @@ def gallery(images: Sequence, titles: Sequence[str] | None = None, columns: int 
     figure, axes = _grid(max(1, -(-len(images) // columns)), columns, images)
     for ax, image, title in zip(axes.flat, images, titles or [""] * len(images), strict=False):
         _show(ax, _rgb(image), title)
+    figure.alt = f"{len(images)} pictures" + (": " + "; ".join(titles) if titles else "") + "."
     return figure
 
 
@@ -208,7 +241,101 @@ def sample(image, labels_text: str, mask, parts, classes: Sequence[str], part_na
     handles = [Patch(color=_colour(i), alpha=0.7, label=name) for i, name in enumerate(part_names[1:])]
     figure.legend(handles=handles, title="parts", loc="outside right center")
     _explain_ignored(figure, mask)
+    figure.alt = (
+        f"A picture with the image-level labels {labels_text}, its mask and its parts, in share of the pixels. "
+        f"Mask: {_in_words(mask, classes)}. Parts: {_in_words(parts, part_names[1:])}."
+    )
     return figure
+
+
+@_figure
+def numbers(
+    grids: Mapping[str, np.ndarray],
+    *,
+    labels: Collection[str] = (),
+    outline: Mapping[str, np.ndarray] | None = None,
+    fmt: str = ".2f",
+    columns: int = 5,
+) -> Figure:
+    """Small grids side by side under their names, every number written in its cell: worked examples to follow by hand.
+
+    Numbers are the darker the larger, each grid on its own scale; NaN is left empty. All cells of a figure are of one size.
+
+    Args:
+        grids: name -> (h, w) float, int or bool (written 1 and 0).
+        labels: names of the grids that are label maps, int, 0 background: in the colours of the classes; 255 is hatched and written "?".
+        outline: name -> (h, w) bool: cells to draw a line around.
+        fmt: format of the floats.
+        columns: most grids in a row; wide grids get fewer.
+
+    Raises:
+        ValueError: a grid is not (h, w), an outline has another shape, or `labels` or `outline` name what is not in `grids`.
+    """
+    arrays, outline = {name: np.asarray(values) for name, values in grids.items()}, outline or {}
+    if unknown := {*labels, *outline} - set(arrays):
+        raise ValueError(f"numbers: there is no grid {', '.join(sorted(unknown))}; there are {', '.join(arrays)}")
+    if wrong := [name for name, values in arrays.items() if values.ndim != 2 or np.shape(outline.get(name, values)) != values.shape]:
+        raise ValueError(f"numbers: {', '.join(wrong)}: grids and their outlines must be (h, w)")
+    texts = {name: _written(values, name in labels, fmt) for name, values in arrays.items()}
+    high, wide = np.max([values.shape for values in arrays.values()], axis=0)
+    cell = max(0.42, 0.08 * max(len(text) for grid in texts.values() for text in grid.flat) + 0.12)  # inches; 9 points
+    side = max(1.5, cell * wide + 0.2)
+    columns = max(1, min(columns, len(arrays), int(WIDTH / side)))
+    rows = -(-len(arrays) // columns)
+    figure, axes = _axes(rows, columns, figsize=(side * columns, (cell * high + 0.35) * rows))
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, (name, values) in zip(axes.flat, arrays.items(), strict=False):
+        _cells(ax, _shades(values, name in labels), texts[name])
+        _around(ax, np.asarray(outline.get(name, np.zeros(values.shape)), bool))
+        middle = values.shape[1] / 2
+        ax.set(xlim=(middle - wide / 2 - 0.05, middle + wide / 2 + 0.05), ylim=(high + 0.05, -0.05), aspect="equal", anchor="N")
+        _title(ax, name)
+    in_words = (f"{name}: {'; '.join(' '.join(text or 'empty' for text in row) for row in grid)}" for name, grid in texts.items())
+    figure.alt = f"Grids of numbers, row by row. {'. '.join(in_words)}."
+    return figure
+
+
+def _written(values: np.ndarray, label_map: bool, fmt: str) -> np.ndarray:
+    """What stands in each cell, (h, w) str."""
+
+    def text(value) -> str:
+        if label_map and value == IGNORE:
+            return "?"
+        if values.dtype.kind != "f":
+            return str(int(value))
+        return "" if np.isnan(value) else format(float(value), fmt)
+
+    return np.array([[text(value) for value in row] for row in values], dtype=object).reshape(values.shape)
+
+
+def _shades(values: np.ndarray, label_map: bool) -> np.ndarray:
+    """A light colour for each cell, (h, w, 3); NaN where a cell is to be hatched."""
+    if label_map:
+        colours = {k: 0.5 + 0.5 * _colour(int(k) - 1) if 0 < k < IGNORE else np.full(3, np.nan if k == IGNORE else 1.0) for k in np.unique(values)}
+        return np.array([[colours[k] for k in row] for row in values])
+    values = values.astype(float)
+    low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
+    shades = colormaps["YlOrBr"](0.5 * np.nan_to_num(values - low) / (high - low or 1))[..., :3]  # its lighter half: black reads well on all of it
+    return np.where(np.isnan(values)[..., None], 1.0, shades)
+
+
+def _cells(ax: Axes, shades: np.ndarray, texts: np.ndarray) -> None:
+    for (y, x), text in np.ndenumerate(texts):
+        ignored = np.isnan(shades[y, x, 0])
+        face = "#dddddd" if ignored else shades[y, x]
+        ax.add_patch(Rectangle((x, y), 1, 1, facecolor=face, edgecolor="#b0b0b0", linewidth=0.8, hatch="///" if ignored else None))
+        box = {"facecolor": "#dddddd", "edgecolor": "none", "pad": 1} if ignored else None
+        ax.text(x + 0.5, y + 0.5, text, ha="center", va="center", size=9, color="black", bbox=box)
+
+
+def _around(ax: Axes, region: np.ndarray) -> None:
+    """A thick line between the cells of the region and the others."""
+    framed = np.pad(region, 1)
+    y, x = np.nonzero(np.diff(framed, axis=0))
+    ax.hlines(y, x - 1, x, color=INK, linewidth=2.4, capstyle="projecting")
+    y, x = np.nonzero(np.diff(framed, axis=1))
+    ax.vlines(x, y - 1, y, color=INK, linewidth=2.4, capstyle="projecting")
 
 
 @_figure
@@ -224,6 +351,9 @@ def heat(image, maps, names: Sequence[str], delta: float | None = None) -> Figur
             _outline(ax, values, delta * values.max(), INK)
     bar = figure.colorbar(shown, ax=list(axes), shrink=0.8, pad=0.02, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.set_label("share of the map's maximum" + ("" if delta is None else f"\nline: {delta:g}"))
+    figure.alt = f"A picture, and over it the class activation map of {', '.join(names)}."
+    if delta is not None:
+        figure.alt += f" Above {delta:g} of its maximum: {', '.join(_share(values > delta * values.max()) for values in maps)} of the pixels."
     return figure
 
 
@@ -235,12 +365,14 @@ def steps(image, erased_images: Sequence, regions_by_step: Sequence) -> Figure:
     """
     numbers = [str(t + 1) for t in range(len(regions_by_step))]
     figure, axes = _grid(2, len(numbers), [image])
-    found = np.zeros(np.shape(regions_by_step[0]), np.uint8)
+    found, gains = np.zeros(np.shape(regions_by_step[0]), np.uint8), []
     for t, (seen, region) in enumerate(zip(erased_images, regions_by_step, strict=True)):
         added = np.asarray(region, bool) & (found == 0)
         found[added] = t + 1
+        gains.append(f"step {t + 1} adds {added.mean():.1%} of pixels")
         _show(axes[0, t], _rgb(seen), f"step {t + 1} saw")
-        _label_map(axes[1, t], image, found, numbers, f"step {t + 1} adds {added.mean():.1%} of pixels")
+        _label_map(axes[1, t], image, found, numbers, gains[-1])
+    figure.alt = f"Above, the picture as each step's classifier saw it, what was found before erased; below, what was found: {', '.join(gains)}."
     return figure
 
 
@@ -256,17 +388,23 @@ def seeds(image, saliency, regions_any, S, classes: Sequence[str], background_th
     _label_map(axes[2], image, np.asarray(regions_any, np.uint8), ["mined"], "mined, all classes")
     _label_map(axes[3], image, S, classes, "S, the mask to learn from")
     _explain_ignored(figure, S)
+    salient = "" if line is None else f", {line:g} or more on {_share(saliency >= line)} of the pixels"
+    figure.alt = f"A picture; its saliency{salient}; mined of all classes: {_share(regions_any)}; the mask S: {_in_words(S, classes)}."
     return figure
 
 
 @_figure
 def masks(image, named_masks: Mapping[str, np.ndarray], classes: Sequence[str]) -> Figure:
-    """The image and label maps of it side by side under their names."""
-    figure, (axes,) = _grid(1, 1 + len(named_masks), [image])
-    _show(axes[0], _rgb(image), "image")
-    for ax, (name, labels) in zip(axes[1:], named_masks.items(), strict=True):
+    """The image and label maps of it under their names, in one row or, from seven panels on, in two."""
+    panels = 1 + len(named_masks)
+    rows = 1 if panels < 7 else 2
+    figure, axes = _grid(rows, -(-panels // rows), [image])
+    _show(axes.flat[0], _rgb(image), "image")
+    for ax, (name, labels) in zip(axes.flat[1:], named_masks.items(), strict=False):
         _label_map(ax, image, labels, classes, name)
     _explain_ignored(figure, *named_masks.values())
+    listed = "; ".join(f"{name}: {_in_words(labels, classes)}" for name, labels in named_masks.items())
+    figure.alt = f"A picture and label maps of it, in share of the pixels. {listed}."
     return figure
 
 
@@ -287,6 +425,9 @@ def prohibition(image, f_argmax, s_hat, S, v, classes: Sequence[str], most: int 
     axes[3].invert_yaxis()
     _title(axes[3], f"v, the {most} highest" if most < len(v) else "v, image-level")
     _explain_ignored(figure, *named.values())
+    listed = "; ".join(f"{name}: {_in_words(labels, classes)}" for name, labels in named.items())
+    confident = ", ".join(f"{classes[c]} {v[c]:.2f}" for c in chosen)
+    figure.alt = f"Three label maps, in share of the pixels. {listed}. Bars: the classifier's confidences v: {confident}."
     return figure
 
 
@@ -301,6 +442,11 @@ def extremes(images: Sequence, truths: Sequence, predictions: Sequence, scores: 
     for ax, name in zip(axes[:, 0], ("image", "truth", "prediction"), strict=True):
         ax.text(-0.06, 0.5, name, rotation=90, ha="right", va="center", transform=ax.transAxes)
     _explain_ignored(figure, *truths, *predictions)
+    listed = [
+        f"IoU {score:.0%}: truth {_in_words(truth, classes)}; predicted {_in_words(prediction, classes)}."
+        for truth, prediction, score in zip(truths, predictions, scores, strict=True)
+    ]
+    figure.alt = f"Columns of picture, truth and prediction, in share of the pixels. {' '.join(listed)}"
     return figure
 
 
@@ -319,7 +465,7 @@ def part_recall(recall, parts: Sequence[str], pixels) -> Figure:
         raise ValueError("recall falls from a step to the next: give what was mined up to each step, not by it alone")
     total, at = added.sum(axis=1), np.arange(1, len(recall) + 1)
     shares = 100 * np.divide(added, total[:, None], out=np.zeros_like(added), where=total[:, None] > 0).clip(min=0)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.6), layout="constrained")
+    figure, ((left, right),) = _axes(1, 2, figsize=(WIDTH, 3.6))
     for p, name in enumerate(parts):
         left.plot(at, 100 * recall[:, p], **_line(p), label=name)
         bars = right.bar(at, shares[:, p], bottom=shares[:, :p].sum(axis=1), color=_colour(p), edgecolor="white", width=0.85, label=name)
@@ -332,6 +478,9 @@ def part_recall(recall, parts: Sequence[str], pixels) -> Figure:
     _by_step(left, len(at), "mined up to this step, by part")
     _by_step(right, len(at), "what each step added")
     _end_labels(left, [(at[-1], 100 * recall[-1, p], name, _colour(p)) for p, name in enumerate(parts)])
+    found = "; ".join(f"{name} {', '.join(f'{share:.0%}' for share in recall[:, p])}" for p, name in enumerate(parts))
+    consists = "; ".join(f"{name} {', '.join(f'{share:.0f}%' for share in shares[:, p])}" for p, name in enumerate(parts))
+    figure.alt = f"By step, of {len(at)}. Lines, share of each part mined so far: {found}. Bars, what the pixels that a step adds are: {consists}."
     return figure
 
 
@@ -343,26 +492,30 @@ def evidence(evidences: Sequence[float], threshold: float, losses_by_step: Seque
     """
     at, seen = np.arange(1, len(evidences) + 1), np.asarray(evidences, float)
     kept = max(1, len(list(takewhile(lambda value: value >= threshold, seen))))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.4), layout="constrained")
+    figure, ((left, right),) = _axes(1, 2, figsize=(WIDTH, 3.4))
     left.axhline(threshold, color=INK, linestyle="--", linewidth=1)
     left.annotate(f"threshold {threshold:g}", (0, threshold), (3, -4), ("axes fraction", "data"), "offset points", va="top")
     left.plot(at, seen, color=FAINT, zorder=1)
     left.scatter(at[:kept], seen[:kept], s=45, color=COLOURS[0])
     left.scatter(at[kept:], seen[kept:], s=45, facecolor="white", edgecolor=COLOURS[1], linewidth=1.6, marker="s")
     for x, y in zip(at, seen, strict=True):
-        left.annotate(f"{y:.2f}\n{'kept' if x <= kept else 'dropped'}", (x, y), (9, 3), textcoords="offset points",
+        left.annotate(f"{y:.2f}\n{'kept' if x <= kept else 'dropped'}", (x, y), (7, 7), textcoords="offset points",
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
-    left.set(ylabel="evidence (1: all labels, 0: none)", ylim=(min(0, *seen, threshold) - 0.08, max(1, *seen) + 0.16))
+    left.set(ylabel="evidence (1: all labels, 0: none)", ylim=(min(0, *seen, threshold) - 0.08, max(1, *seen) + 0.2))
     _by_step(left, len(at), "labels still read off the training pictures")
-    _curves(right, {f"step {t + 1}": losses for t, losses in enumerate(losses_by_step)}, "training loss of each step's classifier")
+    courses = {f"step {t + 1}": losses for t, losses in enumerate(losses_by_step)}
+    _curves(right, courses, "training loss of each step's classifier")
+    verdicts = ", ".join(f"step {x} {y:.2f} {'kept' if x <= kept else 'dropped'}" for x, y in zip(at, seen, strict=True))
+    figure.alt = f"Evidence by step, against a threshold of {threshold:g}: {verdicts}. Training loss: {_courses(courses)}."
     return figure
 
 
 @_figure
 def curves(losses: Mapping[str, Sequence[float]], title: str = "training loss") -> Figure:
     """Training losses by epoch, a line a name."""
-    figure, ax = plt.subplots(figsize=(6.6, 3.4), layout="constrained")
+    figure, ((ax,),) = _axes(figsize=(6.6, 3.4))
     _curves(ax, losses, title)
+    figure.alt = f"Lines by epoch, {title}: {_courses(losses)}."
     return figure
 
 
@@ -382,19 +535,25 @@ def ladder(rows: Sequence[Mapping], paper: Mapping[str, float], title: str = "th
         raise ValueError("rows: a method appears twice with the same CRF setting; choose one split and one run")
     names = list(dict.fromkeys([*(row["method"] for row in rows), *paper]))
     names.sort(key=lambda name: LADDER.index(name) if name in LADDER else len(LADDER))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.36 * len(names) + 1.5), layout="constrained")
+    figure, ((left, right),) = _axes(1, 2, figsize=(WIDTH, 0.36 * len(names) + 1.5))
     for crf, mark, face in ((False, "o", "white"), (True, "D", COLOURS[0])):
         points = [(100 * row["miou"], names.index(row["method"])) for row in rows if row["crf"] == crf]
         left.scatter(*np.reshape(points, (-1, 2)).T, s=48, marker=mark, facecolor=face, edgecolor=COLOURS[0], linewidth=1.6,
                      label="with CRF" if crf else "without CRF")  # fmt: skip
+    known = [name for name in names if name in paper]
+    right.scatter([paper[name] for name in known], [names.index(name) for name in known], s=48, marker="s", color=COLOURS[1], label="the paper")
+    rungs = []
     for y, name in enumerate(names):
-        pair = sorted(100 * row["miou"] for row in rows if row["method"] == name)
+        own = {row["crf"]: 100 * row["miou"] for row in rows if row["method"] == name}
+        pair = sorted(own.values())
         left.plot(pair, [y] * len(pair), color=FAINT, linewidth=1.5, zorder=0.8)
         for i, value in enumerate(pair):
             _beside(left, value, y, f"{value:.1f}", left=i < len(pair) - 1)
+        said = [f"{own[crf]:.1f} with{'' if crf else 'out'} CRF" for crf in sorted(own)]
         if name in paper:
-            right.scatter(paper[name], y, s=48, marker="s", color=COLOURS[1])
             _beside(right, paper[name], y, f"{paper[name]:.1f}")
+            said.append(f"the paper {paper[name]:.1f}")
+        rungs.append(f"{name}: {', '.join(said)}")
     other = "the paper: PASCAL VOC 2012 val, 20 classes - not comparable in value, only in shape"
     for ax, values, words in ((left, [100 * row["miou"] for row in rows], title), (right, paper.values(), other)):
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel="mIoU, %")
@@ -402,7 +561,8 @@ def ladder(rows: Sequence[Mapping], paper: Mapping[str, float], title: str = "th
         ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
         ax.set_axisbelow(True)
         _title(ax, words)
-    figure.legend(loc="outside lower left", ncols=2)
+    figure.legend(loc="outside lower left", ncols=3)
+    figure.alt = f"mIoU in % by method: {title}; beside it the paper's on PASCAL VOC 2012 val, comparable in shape only. {'; '.join(rungs)}."
     return figure
 
 
@@ -415,18 +575,21 @@ def per_class(rows: Sequence[Mapping], methods: Sequence[str]) -> Figure:
     by_name = {_row_name(row): row["per_class"] for row in rows}
     if missing := [method for method in methods if method not in by_name]:
         raise ValueError(f"methods: {'; '.join(missing)} not in the rows, which have {'; '.join(by_name)}")
-    names, wide = list(by_name[methods[0]]), 0.8 / len(methods)
+    names, wide, listed = list(by_name[methods[0]]), 0.8 / len(methods), []
     few = len(names) < 10
-    figure, ax = plt.subplots(figsize=(WIDTH, 3.6), layout="constrained")
+    figure, ((ax,),) = _axes(figsize=(WIDTH, 3.6))
     for i, method in enumerate(methods):
         values = 100 * np.array([by_name[method].get(name) for name in names], float)
         at = np.arange(len(names)) + (i - (len(methods) - 1) / 2) * wide
         bars = ax.bar(at, np.nan_to_num(values), wide, color=_colour(i), edgecolor="white", label=method)
+        words = ["none" if np.isnan(value) else f"{value:.0f}" for value in values]
+        listed.append(f"{method}: " + ", ".join(f"{name} {word}" for name, word in zip(names, words, strict=True)))
         if len(names) * len(methods) <= 32:
-            ax.bar_label(bars, ["none" if np.isnan(value) else f"{value:.0f}" for value in values], size=8, padding=1)
+            ax.bar_label(bars, words, size=8, padding=1)
     ax.set_xticks(range(len(names)), names, rotation=0 if few else 45, ha="center" if few else "right", rotation_mode="anchor")
     ax.set(ylabel="IoU, %", ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
     figure.legend(title="bars from left to right", loc="outside upper center", ncols=len(methods))
+    figure.alt = f"Bars: IoU in % of each class. {'; '.join(listed)}."
     return figure
 
 
@@ -437,7 +600,7 @@ def confusion(matrix, names: Sequence[str]) -> Figure:
     total = matrix.sum(axis=1, keepdims=True)
     share = np.divide(100 * matrix, total, out=np.full_like(matrix, np.nan), where=total > 0)
     side = float(np.clip(0.62 * len(names), 3, 8.5))
-    figure, ax = plt.subplots(figsize=(side + 1.2, side + 0.9), layout="constrained")
+    figure, ((ax,),) = _axes(figsize=(side + 1.2, side + 0.9))
     ax.imshow(np.nan_to_num(share), cmap="Blues", vmin=0, vmax=100)
     for (i, j), value in np.ndenumerate(share):
         word = "" if np.isnan(value) else f"{value:.0f}"
@@ -446,4 +609,9 @@ def confusion(matrix, names: Sequence[str]) -> Figure:
     ax.set(yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true")
     ax.spines[:].set_visible(False)
     _title(ax, "predicted as, % of the true class's pixels")
+    right = ", ".join(f"{name} {share[i, i]:.0f}%" for i, name in enumerate(names) if total[i])
+    wrong = np.where(np.eye(len(names), dtype=bool), 0, np.nan_to_num(share))
+    i, j = np.unravel_index(wrong.argmax(), wrong.shape)
+    most = f" The largest share gone wrong: {names[i]} taken for {names[j]}, {wrong[i, j]:.0f}%." if wrong.any() else ""
+    figure.alt = f"Confusion matrix. Of each true class's pixels are right: {right}.{most}"
     return figure

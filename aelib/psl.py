@@ -58,14 +58,14 @@ def shrink(mask: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(mask[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
 
 
-def filter_classes(probabilities: Tensor, v: Tensor, threshold: float) -> Tensor:
-    """Prohibition at test: classes with a confidence under the threshold are removed, the rest renormalised.
+def allowed(v: Tensor, threshold: float) -> Tensor:
+    """Prohibition at test: the labels that may be answered. Multiply f by it before the argmax.
 
     Args:
-        probabilities: (N, C + 1, H, W) in [0, 1], background first.
-        v: (N, C) in [0, 1].
-        threshold: in [0, 1]; 0 removes nothing.
+        v: image-level confidences, (N, C) in [0, 1].
+        threshold: classes with a confidence under it are removed; in [0, 1], 0 removes nothing.
+
+    Returns:
+        (N, C + 1) bool, background first and always True.
     """
-    kept = F.pad((v >= threshold).to(probabilities.dtype), (1, 0), value=1.0)[:, :, None, None]
-    probabilities = probabilities * kept
-    return probabilities / probabilities.sum(dim=1, keepdim=True).clamp(min=torch.finfo(probabilities.dtype).tiny)
+    return torch.cat([torch.ones_like(v[:, :1], dtype=torch.bool), v >= threshold], dim=1)

@@ -29,6 +29,7 @@ from . import settings as settings_module
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent  # relative run directories of notebooks start here, wherever Jupyter was started
+NOTEBOOKS = ROOT / "notebooks"
 
 
 class RunError(RuntimeError):

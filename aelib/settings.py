@@ -20,11 +20,11 @@ class Settings:
     profile: str = "classroom"
     dataset: str = setting("creatures", "data set", choices=("creatures",))
     seed: int = setting(0, "of the world, the weights, the order of samples", 0, 1_000_000)
-    train_images: int = setting(800, "pictures of the training split", 8, 100_000)
+    train_images: int = setting(1200, "pictures of the training split", 8, 100_000)
     val_images: int = setting(200, "pictures of the validation split", 8, 100_000)
     backbone: str = setting("small", "features of LargeFOV", choices=("small", "vgg16"))
     # training, both jobs
-    classifier_epochs: int = setting(12, "passes over the training split, each classifier", 1, 1000)
+    classifier_epochs: int = setting(8, "passes over the training split, each classifier", 1, 1000)
     network_epochs: int = setting(6, "passes over the training split, each segmentation network: every pixel teaches it", 1, 1000)
     batch_size: int = setting(16, "pictures a step", 1, 4096)
     learning_rate: float = setting(5e-3, "peak of the one-cycle schedule", 1e-7, 1.0)

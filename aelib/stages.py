@@ -251,6 +251,21 @@ def refine_training_masks(run: Run) -> None:
             save_mask(folder / f"{name}.png", f.argmax(axis=0).astype(np.uint8))
 
 
+def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]:
+    """One training picture through all stages, for `plots.masks`: the image, label maps by name, the classes."""
+    s, train = run.settings, pictures(run, "train")
+    i = int(np.flatnonzero(train.labels.sum(axis=1) == 2)[0])  # the first picture of two classes
+    one = (train.ids[i],)
+    steps = {f"step {k}: mined": as_prediction(regions(run, k)[i]) for k in (1, s.object_steps)}
+    v = confidences(run, "train")[i : i + 1]
+
+    def answer(name: str) -> np.ndarray:
+        return psl.prohibit(next(predict(network(run, name), [train.images[i]]))[None], v)[0].byte().numpy()
+
+    panels = steps | {"S": run.images(f"seeds-{s.object_steps}", one)[0], "PSL": answer("AE+PSL"), "CRF": run.images("refined", one)[0]}
+    return train.images[i], panels | {"second round": answer("AE+PSL++"), "truth": truth(run, "train").masks[i]}, train.classes
+
+
 # --- scores ----------------------------------------------------------------------------------------------------------------
 
 
@@ -287,12 +302,12 @@ def score_network(run: Run, name: str) -> None:
     s, val = run.settings, pictures(run, "val")
     masks, classes = truth(run, "val").masks, len(val.classes) + 1
     f = list(predict(network(run, name), val.images))
-    everything = np.ones((len(val), classes), bool)
-    allowed = np.pad((confidences(run, "val") >= s.prohibit_threshold).numpy(), ((0, 0), (1, 0)), constant_values=True)
+    v = confidences(run, "val")
     own = "prohibited" if prohibits(name) else "all"
     with run.making(stage) as folder:
         matrices = {}
-        for label, present in (("all", everything), ("prohibited", allowed)):
+        for label, threshold in (("all", 0.0), ("prohibited", s.prohibit_threshold)):
+            present = psl.allowed(v, threshold).numpy()
             plain = ((p.numpy() * k[:, None, None]).argmax(axis=0) for p, k in zip(f, present, strict=True))
             matrices[label] = sum(confusion(m, a, classes) for m, a in zip(masks, plain, strict=True)).tolist()
             if label == own:

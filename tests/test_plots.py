@@ -1,10 +1,14 @@
 """Every figure draws what it is given, changes nothing it is given, and is left to the caller alone."""
 
 import io
+import re
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -36,6 +40,7 @@ def every_figure(w: dict) -> dict[str, Figure]:
     return {
         "gallery": plots.gallery([w["image"]] * 3, ["a", "b", "c"], columns=2),
         "sample": plots.sample(w["image"], ", ".join(w["names"]), w["mask"], w["parts"], CLASSES, PARTS),
+        "numbers": plots.numbers({"CAM": np.array([[0.5, 2.0]]), "S": np.array([[1, 255]])}, labels={"S"}),
         "heat": plots.heat(w["image"], w["maps"], w["names"], delta=0.2),
         "steps": plots.steps(w["image"], [w["image"]] * 2, [w["head"], w["body"]]),
         "part_recall": plots.part_recall(np.array([[0.5, 0.1], [0.5, 0.6]]), ["head", "body"], np.array([100, 200])),
@@ -88,7 +93,7 @@ def test_figures_are_closed_and_inputs_and_style_untouched(world):
         np.testing.assert_array_equal(world[key], value)
 
 
-@pytest.mark.parametrize("name", ["masks", "ladder"])
+@pytest.mark.parametrize("name", ["masks", "ladder", "numbers"])
 def test_a_figure_can_be_saved_on_white_and_fits_a_page(figures, name):
     figure = figures[name]
     figure.savefig(picture := io.BytesIO(), format="png")
@@ -99,6 +104,32 @@ def test_a_figure_can_be_saved_on_white_and_fits_a_page(figures, name):
     boxes = [ax.title.get_window_extent() for ax in figure.axes]
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height for box in boxes)
     assert apart(boxes)
+
+
+def test_jupyter_gets_one_picture_with_words_beside_it(figures):
+    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+    select_figure_formats(shell, {"png"})  # as Jupyter's kernel does
+    for name, figure in figures.items():
+        data, metadata = shell.display_formatter.format(figure)
+        assert set(data) == {"image/png", "text/plain"}, name
+        assert metadata == {"image/png": {"alt": figure.alt}}, name
+        assert re.fullmatch(r"<Figure size [\d.]+x[\d.]+ with \d+ Axes>", data["text/plain"]), name
+        assert 15 < len(figure.alt) < 1000 and figure.alt.endswith("."), name
+
+
+def test_the_words_hold_the_numbers_that_are_drawn(figures, world):
+    alt = {name: figure.alt for name, figure in figures.items()}
+    for name in ("masks", "seeds", "prohibition"):
+        assert f"ignored {(world['S'] == 255).mean():.0%}" in alt[name]
+    for name in world["names"]:
+        assert f"{name} {(world['mask'] == CLASSES.index(name) + 1).mean():.0%}" in alt["sample"]
+    assert "AE+PSL: 60.0 without CRF, 62.0 with CRF, the paper 54.1" in alt["ladder"]
+    assert "AE-step1: the paper 44.9" in alt["ladder"] and "CAM: 30.0 without CRF;" in alt["ladder"]
+    assert "AE+PSL, CRF: background 90, hare 82, stag none" in alt["per_class"]
+    assert "step 1 0.90 kept, step 2 0.10 dropped" in alt["evidence"]
+    assert "background taken for hare, 10%" in alt["confusion"]
+    assert "S only 0.50 to 0.40 in 2 epochs" in alt["curves"]
+    assert alt["numbers"] == "Grids of numbers, row by row. CAM: 0.50 2.00. S: 1 ?."
 
 
 def test_gallery(figures, world):
@@ -161,6 +192,53 @@ def test_only_ignored_pixels_are_hatched_and_explained(figures, world):
 
 def test_twenty_classes_have_colours_of_their_own():
     assert len({tuple(plots._colour(i).round(3)) for i in range(21)}) == 21
+
+
+def test_numbers_stand_in_their_cells():
+    region = np.array([[False, True], [False, True], [False, False]])
+    grids = {"pixels": np.array([[0, 7], [255, 8], [9, 10]], np.uint8), "loss": np.array([[0.126, np.nan]]), "region": region, "S": region * 254 + 1}
+    axes = plots.numbers(grids, labels={"S"}, outline={"pixels": region}, columns=3).axes
+    assert words(axes[0]) == ["0", "7", "255", "8", "9", "10"] and not any(cell.get_hatch() for cell in axes[0].patches)
+    assert words(axes[1]) == ["0.13", ""]
+    assert words(axes[2]) == ["0", "1", "0", "1", "0", "0"]
+    assert words(axes[3]) == ["1", "?", "1", "?", "1", "1"]
+    assert [bool(cell.get_hatch()) for cell in axes[3].patches] == [word == "?" for word in words(axes[3])]
+    for ax in axes[:4]:
+        for cell, text in zip(ax.patches, ax.texts, strict=True):
+            assert text.get_position() == (cell.get_x() + 0.5, cell.get_y() + 0.5)
+            assert text.get_size() >= 9 and luminance(cell.get_facecolor()[:3]) > 0.18  # contrast with black over 4.5
+    sides = {tuple(map(tuple, segment)) for lines in axes[0].collections for segment in lines.get_segments()}
+    around = {((1, 0), (2, 0)), ((1, 2), (2, 2)), ((1, 0), (1, 1)), ((1, 1), (1, 2)), ((2, 0), (2, 1)), ((2, 1), (2, 2))}
+    assert sides == around  # of the two cells together, not of each
+    assert not any(len(lines.get_segments()) for ax in axes[1:4] for lines in ax.collections)
+
+
+def luminance(rgb) -> float:
+    """WCAG 2's relative luminance; contrast with black is (luminance + 0.05) / 0.05, with white 1.05 / (luminance + 0.05)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_numbers_fit_their_cells_and_the_page():
+    grids = {f"grid {i}": np.full((4, 4), -12.345) for i in range(7)}
+    figure = plots.numbers(grids)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() <= plots.WIDTH
+    columns = len({round(ax.get_position().x0, 3) for ax in figure.axes})
+    assert 1 < columns <= 5 and len(figure.axes) >= 7
+    for ax in figure.axes[:7]:
+        for cell, text in zip(ax.patches, ax.texts, strict=True):
+            box, word = cell.get_window_extent(), text.get_window_extent()
+            assert box.x0 <= word.x0 and word.x1 <= box.x1 and box.y0 <= word.y0 and word.y1 <= box.y1
+
+
+def test_numbers_refuse_what_they_cannot_draw():
+    grid = {"a": np.zeros((2, 2))}
+    for wrong in ({"labels": {"b"}}, {"outline": {"b": np.ones((2, 2))}}, {"outline": {"a": np.ones((2, 3))}}):
+        with pytest.raises(ValueError, match="numbers: "):
+            plots.numbers(grid, **wrong)
+    with pytest.raises(ValueError, match=r"\(h, w\)"):
+        plots.numbers({"a": np.zeros(3)})
 
 
 def test_heat_draws_the_maps_and_the_threshold(figures, world):

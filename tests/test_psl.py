@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aelib.psl import cross_entropy, filter_classes, prohibit, psl_loss, shrink
+from aelib.psl import allowed, cross_entropy, prohibit, psl_loss, shrink
 
 CLASSES = 3  # without the background
 
@@ -144,26 +144,11 @@ def test_an_impossible_seed_costs_its_logits_distance():
     assert cross_entropy(scores, torch.tensor([[[1]]])).tolist() == [2e4]
 
 
-def test_filter_classes_by_hand():
-    p = torch.tensor([0.2, 0.4, 0.3, 0.1], dtype=torch.float64).view(1, 4, 1, 1)
+def test_allowed_by_hand():
     v = torch.tensor([[0.1, 0.0999, 0.7]], dtype=torch.float64)  # on the threshold is not under it
-    assert filter_classes(p, v, 0.1).flatten().tolist() == pytest.approx([0.2 / 0.7, 0.4 / 0.7, 0, 0.1 / 0.7])
-    assert filter_classes(p, v, 0.0).flatten().tolist() == pytest.approx([0.2, 0.4, 0.3, 0.1])
-    assert filter_classes(p, v, 1.0).flatten().tolist() == [1, 0, 0, 0]
-
-
-def test_filter_classes_of_many_pixels():
-    scores, _, v = problem(9)
-    p = scores.softmax(dim=1)
-    got = filter_classes(p, v, 0.4)
-    for n, y, x in np.ndindex(2, 3, 4):
-        kept = [p[n, 0, y, x].item()] + [p[n, c + 1, y, x].item() if v[n, c] >= 0.4 else 0 for c in range(CLASSES)]
-        assert got[n, :, y, x].tolist() == pytest.approx([value / sum(kept) for value in kept])
-
-
-def test_filter_classes_without_anything_left_gives_no_nan():
-    p = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
-    assert filter_classes(p, torch.tensor([[0.0]]), 0.5).flatten().tolist() == [0, 0]
+    assert allowed(v, 0.1).tolist() == [[True, True, False, True]]
+    assert allowed(v, 0.0).all()
+    assert allowed(v, 1.0).tolist() == [[True, False, False, False]]
 
 
 @pytest.mark.parametrize(("size", "out"), [((96, 96), (24, 24)), ((97, 51), (25, 13)), ((7, 5), (7, 5)), ((321, 321), (41, 41))])
