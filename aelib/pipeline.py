@@ -14,7 +14,6 @@ from .report import write_report
 from .runs import NOTEBOOKS, Run, RunError
 
 
-
 def course() -> list[Path]:
     """The notebooks, in order.
 

@@ -72,13 +72,13 @@ def _skin(
             panels.extend(_panel() for _ in pictures)
         for panel, (caption, picture) in zip(panels, pictures.items(), strict=True):
             title, image = panel.children
-            title.value, image.value = f"<span style='{INK}'>{escape(caption)}</span>", png(picture)
+            title.value, image.value = f"<div style='{INK}; line-height: 1.4'>{escape(caption)}</div>", png(picture)
         numbers.value = f"<div style='{INK}; line-height: 1.5'>{text}</div>"
 
     draw()
     for control in controls.values():
         control.observe(draw, "value")
-    row = ipywidgets.HBox(panels, layout={"grid_gap": "0 12px"})
+    row = ipywidgets.HBox(panels, layout={"grid_gap": "0 12px", "align_items": "flex-end"})
     top = []
     if play:  # its own description is not shown
         label = ipywidgets.Label(play.description, layout={"width": f"{wide:.1f}em", "justify_content": "flex-end"})
@@ -361,7 +361,7 @@ def step_player(
         pictures = {
             f"picture {picture} of {len(images)}: {names}": _enlarged(image),
             f"step {step} saw": _enlarged(seen),
-            f"mined so far: step {step} adds {(found == step).mean():.1%} of the picture": paint(image, found),
+            f"mined so far; step {step} adds {(found == step).mean():.1%}": paint(image, found),
         }
         return pictures, _region_bars(counts[step - 1], len(images), classes, part_names)
 
@@ -392,6 +392,9 @@ MERGE_RULES = {
 }
 
 
+BLOCK = 4096  # pixels
+
+
 class SeedCounts:
     """How much of S is right over a whole set, at any threshold and under any merge rule that looks at single pixels.
 
@@ -408,19 +411,22 @@ class SeedCounts:
         self.classes = len(mined[0])
         self.kinds = self.classes + (2 if self.classes > 1 else 1)  # claimed by none, by one of the C, by several
         claims = np.stack([np.where(region.sum(axis=0) > 1, self.classes + 1, as_prediction(region)) for region in mined])
-        truth, self.saliency = np.stack(masks), np.stack(saliency)
+        truth, salience = np.stack(masks), np.stack(saliency)
         counted = truth != IGNORE
-        self.saliency = self.saliency[counted]
-        self.cells = claims[counted].astype(np.intp) * (self.classes + 1) + truth[counted]
-        self.total = self._count(self.cells)
+        order = np.argsort(salience[counted])  # sorted, the pixels of low saliency are the first k: whole blocks and a rest
+        self.saliency = salience[counted][order]
+        self.cells = (claims[counted].astype(np.uint16) * (self.classes + 1) + truth[counted])[order]
+        blocks = [self._count(self.cells[start : start + BLOCK]) for start in range(0, len(self.cells), BLOCK)]
+        self.before = np.cumsum([np.zeros_like(self._count(self.cells[:0])), *blocks], axis=0)
 
     def _count(self, cells: np.ndarray) -> np.ndarray:
         return np.bincount(cells, minlength=self.kinds * (self.classes + 1)).reshape(self.kinds, self.classes + 1)
 
     def __call__(self, background_threshold: float, rule: Callable[..., np.ndarray] = merge) -> dict[str, float]:
         """Shares in [0, 1], or NaN: "labelled", "foreground" and "background" (of what is labelled so: right), "objects" (labelled right)."""
-        low = self._count(self.cells[self.saliency < background_threshold])
-        counts = np.stack([low, self.total - low])  # (low or not, claims, truth)
+        k = np.searchsorted(self.saliency, self.saliency.dtype.type(background_threshold))
+        low = self.before[k // BLOCK] + self._count(self.cells[k // BLOCK * BLOCK : k])
+        counts = np.stack([low, self.before[-1] - low])  # (low or not, claims, truth)
         claimed = np.eye(self.kinds, self.classes, -1, dtype=bool)
         if self.classes > 1:
             claimed[-1, :2] = True
@@ -468,7 +474,7 @@ def background(
         grey = np.stack([(255 * standing_out).round().astype(np.uint8)] * 3, axis=2)
         pictures = {
             f"picture {picture} of {len(images)}: mined regions": paint(image, as_prediction(regions)),
-            f"saliency; in colour: {threshold:.2f} and above": paint(grey, len(PALETTE) * (standing_out >= threshold).astype(np.uint8)),
+            f"saliency; in colour: {threshold:.2f} and above": paint(grey, (standing_out >= threshold) * np.uint8(len(PALETTE))),
             "S (hatched: ignored)": paint(image, rule(regions, standing_out, threshold)),
             "truth": paint(image, mask),
         }

@@ -140,7 +140,9 @@ def test_part_recall_of_a_class_looks_at_its_own_objects_and_at_what_is_no_objec
 
 @pytest.mark.parametrize("threshold", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("rule", widgets.MERGE_RULES.values())
-def test_shares_of_S_are_those_of_all_its_pixels(world, rule, threshold):
+@pytest.mark.parametrize("block", [7, widgets.BLOCK])
+def test_shares_of_S_are_those_of_all_its_pixels(world, rule, threshold, block, monkeypatch):
+    monkeypatch.setattr(widgets, "BLOCK", block)
     mined = world["regions"][0]
     S = np.stack([rule(region, saliency, threshold) for region, saliency in zip(mined, world["saliency"], strict=True)])
     truth = np.stack(world["masks"])

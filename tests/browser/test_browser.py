@@ -1,9 +1,11 @@
 """Every widget of the course in a real JupyterLab and a real Chromium: it is there, a keyboard moves it, pictures and numbers follow.
 
-Run by `make test-browser`, as a whole: a notebook uses what the ones before it left. Environment:
+Run by `make test-browser`. The notebooks are copies; they open what a reader's do, the shipped run or runs/classroom: a network that
+has learned something, so that every control has something to move. Environment:
 
     CHROMIUM            the browser; default: chromium on the PATH
-    AELIB_NOTEBOOKS     folder of notebooks; default: the course's, as copies at smoke scale in a run directory of their own
+    AELIB_NOTEBOOKS     folder of notebooks; default: the course's
+    AELIB_RUN           another run directory for the notebooks to open
     AELIB_SCREENSHOTS   folder for a screenshot of each widget, before and after it was moved
 """
 
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from aelib.runs import ROOT
@@ -47,9 +50,9 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
     for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        if any("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells):
-            notebook = parameterize_notebook(notebook, {"profile": "smoke", "run_dir": str(folder / "run")})
+        notebook = load_notebook_node(str(path))
+        if os.environ.get("AELIB_RUN"):
+            notebook = parameterize_notebook(notebook, {"run_dir": os.environ["AELIB_RUN"]})
         nbformat.write(notebook, folder / "notebooks" / path.name)
     for name, text in SETTINGS.items():
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
