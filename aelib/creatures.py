@@ -5,7 +5,7 @@ animals whose parts are not equally telling, and the sample says which pixel bel
 
 * the **head** names the class at a glance (its own ornament and face colour),
 * the **body** tells it with some effort (its own coat pattern, in any colour),
-* the **limbs** hardly do (a sock of the class's colour, sometimes a misleading one),
+* the **limbs** hardly do (but for a small sock in the class's colour),
 * the **surroundings** tempt: each class has a favourite habitat and a favourite prop, and meets them only partly.
 
 A sample depends on (seed, split, index) alone: not on the order of access, nor on the number of workers.
@@ -21,10 +21,10 @@ SIZE = 96  # pixels, height and width
 
 # How far the world lets a classifier get away without the object.
 HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a class in it
-PROP_TELLS = 0.35  # share of creatures beside which their class's favourite prop stands
+PROP_TELLS = 0.55  # share of creatures beside which their class's favourite prop stands
 COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
 COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
-SOCK_TELLS = 0.85  # share of creatures that wear socks of their class's colour
+SOCK_TELLS = 0.95  # share of creatures that wear socks of their class's colour
 TWO_CREATURES = 0.45  # share of pictures with two creatures
 LIGHT, GRAIN = 0.13, 0.05  # spread of light and shade (a factor), and of the paper's grain (added; 1 is white)
 
@@ -81,7 +81,7 @@ def creature(seed: int, split: str, index: int) -> Creature:
     for i in np.argsort(feet):  # the nearer one last
         side = rng.choice([-1, 1])
         if rng.random() < PROP_TELLS:
-            away = spots[i] - side * length * rng.uniform(1.7, 2.3)
+            away = spots[i] - side * length * rng.uniform(2.1, 2.8)
             _prop(canvas, rng, kinds[i], float(np.clip(away, 9, 87)), feet[i] + rng.uniform(-1, 5))
         _animal(canvas, rng, kinds[i], spots[i], feet[i], length * rng.uniform(0.92, 1.08), side)
     canvas.image *= 1 + _smooth(rng, 4, LIGHT)

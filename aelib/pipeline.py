@@ -61,6 +61,7 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
+                extra_arguments=["--log-level=40"],  # the kernel's own warnings (a local TCP port) tell a reader nothing
             )
         except papermill.PapermillExecutionError as error:
             where = f"{notebook.name}, cell [{error.exec_count}]; as far as it came: {executed / notebook.name}"
