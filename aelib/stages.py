@@ -254,7 +254,7 @@ def refine_training_masks(run: Run) -> None:
 def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]:
     """One training picture through all stages, for `plots.masks`: the image, label maps by name, the classes."""
     s, train = run.settings, pictures(run, "train")
-    i = int(np.flatnonzero(train.labels.sum(axis=1) == 2)[0])  # the first picture of two classes
+    i = int(train.labels.sum(axis=1).argmax())  # the first of the pictures that show most classes
     one = (train.ids[i],)
     steps = {f"step {k}: mined": as_prediction(regions(run, k)[i]) for k in (1, s.object_steps)}
     v = confidences(run, "train")[i : i + 1]
