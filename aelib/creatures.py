@@ -24,7 +24,7 @@ HABITAT_TELLS = 0.2  # share of pictures whose habitat is the favourite of a cla
 PROP_TELLS = 0.55  # share of creatures beside which their class's favourite prop stands
 COAT_TELLS = 0.9  # share of creatures that wear their class's coat pattern, not another's
 COAT_CONTRAST = 0.45  # how much darker the pattern is than the coat, 0 to 1
-SOCK_TELLS = 0.95  # share of creatures that wear socks of their class's colour
+SOCK_TELLS = 0.85  # share of creatures that wear socks of their class's colour
 TWO_CREATURES = 0.45  # share of pictures with two creatures
 LIGHT, GRAIN = 0.13, 0.05  # spread of light and shade (a factor), and of the paper's grain (added; 1 is white)
 
