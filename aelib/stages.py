@@ -293,8 +293,8 @@ def prohibits(name: str) -> bool:
 def score_network(run: Run, name: str) -> None:
     """Makes `scores-NAME`: a network's confusion matrices on val.
 
-    "all" as it is, "prohibited" without the classes whose v is under prohibit_threshold; and the one of the two that the table
-    holds for this network again with the CRF, over the labels that are left.
+    "all" as it is, "prohibited" without the classes whose v is under prohibit_threshold; each again with the CRF, "+crf", over the
+    labels that are left.
     """
     stage = f"scores-{name}"
     if run.finished(stage):
@@ -303,16 +303,14 @@ def score_network(run: Run, name: str) -> None:
     masks, classes = truth(run, "val").masks, len(val.classes) + 1
     f = list(predict(network(run, name), val.images))
     v = confidences(run, "val")
-    own = "prohibited" if prohibits(name) else "all"
     with run.making(stage) as folder:
         matrices = {}
         for label, threshold in (("all", 0.0), ("prohibited", s.prohibit_threshold)):
             present = psl.allowed(v, threshold).numpy()
-            plain = ((p.numpy() * k[:, None, None]).argmax(axis=0) for p, k in zip(f, present, strict=True))
-            matrices[label] = sum(confusion(m, a, classes) for m, a in zip(masks, plain, strict=True)).tolist()
-            if label == own:
-                refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
-                matrices[f"{label}+crf"] = sum(confusion(m, q.argmax(axis=0), classes) for m, q in zip(masks, refined, strict=True)).tolist()
+            plain = (p.numpy() * k[:, None, None] for p, k in zip(f, present, strict=True))
+            refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
+            for key, answers in ((label, plain), (f"{label}+crf", refined)):
+                matrices[key] = sum(confusion(m, a.argmax(axis=0), classes) for m, a in zip(masks, answers, strict=True)).tolist()
         write_json(folder / "scores.json", matrices)
 
 
