@@ -259,7 +259,7 @@ def numbers(
 ) -> Figure:
     """Small grids side by side under their names, every number written in its cell: worked examples to follow by hand.
 
-    Numbers are the darker the larger, each grid on its own scale; NaN is left empty. All cells of a figure are of one size.
+    Numbers are the darker the larger, each grid on its own scale of at least 0 to 1; NaN is left empty. All cells of a figure are of one size.
 
     Args:
         grids: name -> (h, w) float, int or bool (written 1 and 0).
@@ -315,7 +315,7 @@ def _shades(values: np.ndarray, label_map: bool) -> np.ndarray:
         colours = {k: 0.5 + 0.5 * _colour(int(k) - 1) if 0 < k < IGNORE else np.full(3, np.nan if k == IGNORE else 1.0) for k in np.unique(values)}
         return np.array([[colours[k] for k in row] for row in values])
     values = values.astype(float)
-    low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=0)
+    low, high = np.nanmin(values, initial=0), np.nanmax(values, initial=1)  # from 0 to 1 at least: probabilities are told alike everywhere
     shades = colormaps["YlOrBr"](0.5 * np.nan_to_num(values - low) / (high - low or 1))[..., :3]  # its lighter half: black reads well on all of it
     return np.where(np.isnan(values)[..., None], 1.0, shades)
 
@@ -410,11 +410,12 @@ def masks(image, named_masks: Mapping[str, np.ndarray], classes: Sequence[str]) 
 
 @_figure
 def prohibition(image, f_argmax, s_hat, S, v, classes: Sequence[str], most: int = 8) -> Figure:
-    """Three label maps: S, the network's own answer, the same after prohibition; and v, (C,) in [0, 1], of the `most` likeliest classes."""
+    """The image and its label maps: S, the network's own, the same after prohibition; and v, (C,) in [0, 1], of the `most` likeliest classes."""
     v = np.asarray(v)
     chosen = np.sort(np.argsort(-v, kind="stable")[:most])
-    figure, (axes,) = _grid(1, 4, [image], wider=1, higher=0.15)
+    figure, ((first, *axes),) = _grid(1, 5, [image], higher=0.15)
     figure.set_figheight(max(figure.get_figheight(), 0.2 * len(chosen) + 0.7))
+    _show(first, _rgb(image), "image")
     named = {"S, the mined mask": S, "argmax f, the network's own": f_argmax, "Ŝ = argmax [1, v] f": s_hat}
     for ax, (name, labels) in zip(axes, named.items(), strict=False):
         _label_map(ax, image, labels, classes, name)
@@ -427,23 +428,23 @@ def prohibition(image, f_argmax, s_hat, S, v, classes: Sequence[str], most: int 
     _explain_ignored(figure, *named.values())
     listed = "; ".join(f"{name}: {_in_words(labels, classes)}" for name, labels in named.items())
     confident = ", ".join(f"{classes[c]} {v[c]:.2f}" for c in chosen)
-    figure.alt = f"Three label maps, in share of the pixels. {listed}. Bars: the classifier's confidences v: {confident}."
+    figure.alt = f"A picture and three label maps of it, in share of the pixels. {listed}. Bars: the classifier's confidences v: {confident}."
     return figure
 
 
 @_figure
 def extremes(images: Sequence, truths: Sequence, predictions: Sequence, scores: Sequence[float], classes: Sequence[str]) -> Figure:
-    """Successes and failures in the order given: a column a picture under its IoU (`scores`, in [0, 1]), truth, prediction."""
+    """Successes and failures in the order given: a column a picture under its own mean IoU (`scores`, in [0, 1]), truth, prediction."""
     figure, axes = _grid(3, len(images), images, higher=-0.4)
     for column, image, truth, prediction, score in zip(axes.T, images, truths, predictions, scores, strict=True):
-        _show(column[0], _rgb(image), f"IoU {score:.0%}")
+        _show(column[0], _rgb(image), f"mIoU {score:.0%}")
         _label_map(column[1], image, truth, classes)
         _label_map(column[2], image, prediction, classes)
     for ax, name in zip(axes[:, 0], ("image", "truth", "prediction"), strict=True):
         ax.text(-0.06, 0.5, name, rotation=90, ha="right", va="center", transform=ax.transAxes)
     _explain_ignored(figure, *truths, *predictions)
     listed = [
-        f"IoU {score:.0%}: truth {_in_words(truth, classes)}; predicted {_in_words(prediction, classes)}."
+        f"mIoU {score:.0%}: truth {_in_words(truth, classes)}; predicted {_in_words(prediction, classes)}."
         for truth, prediction, score in zip(truths, predictions, scores, strict=True)
     ]
     figure.alt = f"Columns of picture, truth and prediction, in share of the pixels. {' '.join(listed)}"
@@ -469,7 +470,7 @@ def part_recall(recall, parts: Sequence[str], pixels) -> Figure:
     for p, name in enumerate(parts):
         left.plot(at, 100 * recall[:, p], **_line(p), label=name)
         bars = right.bar(at, shares[:, p], bottom=shares[:, :p].sum(axis=1), color=_colour(p), edgecolor="white", width=0.85, label=name)
-        words = [f"{name} {share:.0f}%" if share >= 6 else "" for share in shares[:, p]]
+        words = [f"{name}\n{share:.0f}%" if share >= 8 else "" for share in shares[:, p]]
         right.bar_label(bars, words, label_type="center", size=8, color="white" if _colour(p) @ [0.3, 0.6, 0.1] < 0.4 else "black")
     for step in at[total <= 0]:
         right.text(step, 2, "nothing", ha="center")
@@ -555,9 +556,9 @@ def ladder(rows: Sequence[Mapping], paper: Mapping[str, float], title: str = "th
             said.append(f"the paper {paper[name]:.1f}")
         rungs.append(f"{name}: {', '.join(said)}")
     other = "the paper: PASCAL VOC 2012 val, 20 classes - not comparable in value, only in shape"
-    for ax, values, words in ((left, [100 * row["miou"] for row in rows], title), (right, paper.values(), other)):
+    for ax, words in ((left, title), (right, other)):
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6), xlabel="mIoU, %")
-        ax.set_xlim(0, 1.15 * max(values, default=100))
+        ax.set_xlim(0, 108)  # the same for both: it is the shape that is compared
         ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
         ax.set_axisbelow(True)
         _title(ax, words)

@@ -40,11 +40,10 @@ def report(contents: list[dict]) -> str:
         plain, crf = (values.get((method, prohibited, with_crf)) for with_crf in (False, True))
         lines.append(f"| {method} | {spread(plain)} | {spread(crf) if crf else ''} | {PAPER.get(method, '')} |")
     lines += ["", "| prohibited in training | prohibited at test | mIoU | with CRF |", "|---|---|---|---|"]
-    lines += [
-        f"| {'no' if method == best else 'yes'} | {'yes' if test else 'no'} | {spread(values[method, test, False])} | {spread(values[method, test, True])} |"
-        for method in (best, "AE+PSL")
-        for test in (False, True)
-    ]
+    for method, trained in ((best, "no"), ("AE+PSL", "yes")):
+        for test in (False, True):
+            plain, crf = (spread(values[method, test, with_crf]) for with_crf in (False, True))
+            lines.append(f"| {trained} | {'yes' if test else 'no'} | {plain} | {crf} |")
 
     def gain(to: tuple, of: tuple) -> str:
         return spread([a - b for a, b in zip(values[to], values[of], strict=True)], sign="+")

@@ -270,10 +270,10 @@ def test_seeds_show_the_saliency(figures, world):
 
 
 def test_prohibition_bars_are_v(figures, world):
-    bars = figures["prohibition"].axes[3]
+    bars = figures["prohibition"].axes[4]
     np.testing.assert_allclose([bar.get_width() for bar in bars.patches], world["v"])
     assert [tick.get_text() for tick in bars.get_yticklabels()] == list(CLASSES)
-    many = plots.prohibition(world["image"], world["mask"], world["mask"], world["S"], world["v"], CLASSES, most=2).axes[3]
+    many = plots.prohibition(world["image"], world["mask"], world["mask"], world["S"], world["v"], CLASSES, most=2).axes[4]
     assert [tick.get_text() for tick in many.get_yticklabels()] == list(CLASSES[-2:])
 
 
@@ -282,7 +282,7 @@ def test_part_recall_lines_and_shares(figures):
     np.testing.assert_allclose([line.get_ydata() for line in left.lines], [[50, 50], [10, 60]])
     heights = np.array([[bar.get_height() for bar in bars] for bars in right.containers])
     np.testing.assert_allclose(heights, [[100 * 50 / 70, 0], [100 * 20 / 70, 100]])  # parts x steps, in pixels added
-    assert {"head 71%", "body 29%", "body 100%"} <= set(words(right))
+    assert {"head\n71%", "body\n29%", "body\n100%"} <= set(words(right))
     assert sorted(words(left)) == ["body", "head"]
 
 
@@ -353,6 +353,6 @@ def test_confusion_is_normalised_by_row(figures):
 
 def test_extremes_keep_their_order(figures, world):
     axes = np.reshape(figures["extremes"].axes, (3, 2))
-    assert [ax.get_title() for ax in axes[0]] == ["IoU 91%", "IoU 7%"]
+    assert [ax.get_title() for ax in axes[0]] == ["mIoU 91%", "mIoU 7%"]
     assert sorted(words(axes[1, 1])) == sorted(world["names"])
     assert hatched(axes[2, 1]) and not hatched(axes[2, 0])
