@@ -27,12 +27,7 @@ def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float
     Raises:
         ValueError: the shapes disagree, no class or more than 254, NaN in the saliency, or the threshold is outside [0, 1].
     """
-    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or not 1 <= len(regions) <= 254:
-        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C of 1 to 254, and (H, W)")
-    if np.isnan(saliency).any():
-        raise ValueError("saliency: there is NaN in it")
-    if not 0 <= background_threshold <= 1:
-        raise ValueError(f"background_threshold: {background_threshold} is outside [0, 1]")
+    _check(regions, saliency, background_threshold)
     claims = regions.sum(axis=0)
     low = saliency < background_threshold
     seeds = np.full(saliency.shape, IGNORE, np.uint8)
@@ -40,6 +35,15 @@ def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float
     single = ~low & (claims == 1)
     seeds[single] = regions.argmax(axis=0)[single] + 1
     return seeds
+
+
+def _check(regions: np.ndarray, saliency: np.ndarray, background_threshold: float) -> None:
+    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or not 1 <= len(regions) <= 254:
+        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C of 1 to 254, and (H, W)")
+    if np.isnan(saliency).any():
+        raise ValueError("saliency: there is NaN in it")
+    if not 0 <= background_threshold <= 1:
+        raise ValueError(f"background_threshold: {background_threshold} is outside [0, 1]")
 
 
 def as_prediction(regions: np.ndarray) -> np.ndarray:
