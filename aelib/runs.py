@@ -167,12 +167,12 @@ class Run:
                 yield folder
             except FloatingPointError as error:
                 raise RunError(f"{stage} stopped: {error}") from error
-            for file in folder.glob(".*"):
-                file.unlink()
-            manifest.write(folder, stage, self.settings.to_json(), sources, (f.name for f in folder.iterdir() if f.name != manifest.NAME))
+            manifest.write(folder, stage, self.settings.to_json(), sources, (f.name for f in folder.glob("[!.]*")))
             if final.exists():
                 shutil.rmtree(final)
             os.replace(folder, final)
+            for file in final.glob(".*"):  # not before: a kill would cost the whole training
+                file.unlink()
             seconds = time.perf_counter() - start
             line = json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()})
             log = self.directory / "timings.jsonl"

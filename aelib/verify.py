@@ -31,7 +31,7 @@ def verify(directory: Path) -> list[tuple[str, str]]:
     if _json(directory / "settings.json") != settings:
         problems["settings.json"] = CHANGED if (directory / "settings.json").exists() else MISSING
     for stage in _stages(directory):
-        problems |= _folder(directory, stage, (directory / stage).iterdir(), settings)
+        problems |= _folder(directory, stage, (directory / stage).glob("[!.]*"), settings)
     if (directory / manifest.NAME).exists() or (directory / "report").exists():
         loose = [*loose_files(directory), *(file for file in directory.glob("[!.]*") if file.is_file())]
         problems |= _folder(directory, "", loose, settings) | problems

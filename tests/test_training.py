@@ -214,7 +214,7 @@ def test_a_weight_that_is_no_number_is_named_with_its_epoch(tmp_path):
     """The loss is finite to the end; its gradient is not: sqrt at 0."""
     model = nn.Linear(1, 1)
     data = TensorDataset(torch.zeros(1, 1))
-    with pytest.raises(FloatingPointError, match="^weight weight after epoch 1 of 1: 1 of 1"):
+    with pytest.raises(FloatingPointError, match=r"^weight weight after epoch 1 of 1: 1 of 1"):
         recipe = {"epochs": 1, "batch_size": 1, "learning_rate": 1e-3, "weight_decay": 0, "seed": 0, "checkpoint": tmp_path / ".checkpoint"}
         fit(model, data, lambda m, x, progress: (0 * m.weight).sum().sqrt(), **recipe)
     assert not (tmp_path / ".checkpoint").exists()

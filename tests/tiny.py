@@ -6,8 +6,8 @@ from aelib.runs import Run
 TINY = {
     "train_images": 8,
     "val_images": 8,
-    "classifier_epochs": 1,
-    "network_epochs": 1,
+    "classifier_epochs": 2,
+    "network_epochs": 2,
     "erase_steps": 2,
     "object_steps": 2,
     "workers": 1,
