@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .masks import IGNORE
+from .saliency import inverted
 
 Numbers = TypeVar("Numbers", torch.Tensor, np.ndarray)
 
@@ -70,16 +71,6 @@ def mostly_ignored(seeds: Sequence[np.ndarray]) -> list[str]:
     return warnings + ([] if objects else ["S holds no object pixel: a network can only learn background from it"])
 
 
-def inverted(saliency: Sequence[np.ndarray]) -> list[str]:
-    """Saliency maps, each (H, W), that are higher along the picture's border (an eighth of its sides) than within: objects seldom are there."""
-    border, within = [], []
-    for s in saliency:
-        y, x = s.shape[0] // 8 or 1, s.shape[1] // 8 or 1
-        inner = np.zeros(s.shape, bool)
-        inner[y:-y, x:-x] = True
-        border.append(s[~inner])
-        within.append(s[inner])
-    outer, inner = np.concatenate(border), np.concatenate(within)
-    if not inner.size or outer.mean() <= inner.mean():
-        return []
-    return [f"the saliency is higher along the border ({outer.mean():.2f}) than within ({inner.mean():.2f}): is it inverted?"]
+def upside_down(saliency: Sequence[np.ndarray]) -> list[str]:
+    """Saliency maps, each (H, W), that are higher along the border than in the middle, where objects are."""
+    return ["the saliency is higher along the border than in the middle: are the maps inverted?"] if inverted(saliency) else []

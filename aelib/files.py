@@ -1,10 +1,16 @@
-"""Writing whole files or none, and reading JSON that may be damaged or hostile."""
+"""Writing whole files or none; reading JSON and pictures that may be damaged or hostile."""
 
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
+
+LARGEST = 50_000_000  # pixels of a picture; a file of a few kB can claim to hold billions
 
 
 def write_whole(file: Path, content: bytes) -> None:
@@ -49,3 +55,25 @@ def sha256(file: Path) -> str:
         OSError: it cannot be read.
     """
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@contextmanager
+def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
+    """A picture, open: decode it within the block.
+
+    Args:
+        formats: Pillow's names of those that are welcome, such as "PNG".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has another format, more than LARGEST pixels (told by its header, before any is decoded), or is damaged.
+    """
+    try:
+        with Image.open(file, formats=formats) as image:
+            if image.width * image.height > LARGEST:
+                raise ValueError(f"it has {image.width} x {image.height} pixels, more than {LARGEST:,}")
+            yield image
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged picture raises nearly anything in Pillow
+        raise ValueError(f"{file} cannot be read as a picture ({error})") from error

@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save
 
 from . import manifest
 from . import settings as settings_module
-from .files import read_json, sha256, write_json, write_whole
+from .files import picture, read_json, sha256, write_json, write_whole
 from .locking import LockedError, locked
 from .settings import Settings
 
@@ -133,7 +133,7 @@ class Run:
     def images(self, stage: str, ids: tuple[str, ...]) -> list[np.ndarray]:
         """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8."""
         known = self._hashes(stage)  # read once, not once a picture
-        return [np.array(Image.open(self._checked(stage, f"{name}.png", known))) for name in ids]
+        return [_pixels(self._checked(stage, f"{name}.png", known)) for name in ids]
 
     # --- making a stage --------------------------------------------------------------------------------------------------
 
@@ -283,6 +283,14 @@ def peak_memory_mb() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
+
+
+def _pixels(file: Path) -> np.ndarray:
+    try:
+        with picture(file, "PNG") as image:
+            return np.array(image)
+    except ValueError as error:
+        raise RunError(f"{error}; {_cure(file.parent)}") from error
 
 
 def _cure(folder: Path) -> str:

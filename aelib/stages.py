@@ -175,7 +175,7 @@ def find_saliency(run: Run) -> None:
         for name, saliency in zip(train.ids, saliency_all(train.images, s.superpixels, s.workers), strict=True):
             maps.append((checks.finite(saliency, f"saliency of {name}") * 255).round().astype(np.uint8))
             Image.fromarray(maps[-1]).save(folder / f"{name}.png")
-        write_json(folder / "log.json", {"warnings": run.warn("saliency", checks.inverted(maps))})
+        write_json(folder / "log.json", {"warnings": run.warn("saliency", checks.upside_down(maps))})
 
 
 def merge_seeds(run: Run, steps: int) -> None:

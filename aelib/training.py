@@ -114,11 +114,14 @@ def load_checkpoint(file: Path, recipe: dict[str, Any] | None = None) -> dict[st
     if not file.exists():
         return None
     content = file.read_bytes()
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        print(f"  {file} is damaged: the training begins again", flush=True)
+    try:
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise ValueError("its hash is another")
+        state = torch.load(io.BytesIO(content[32:]), map_location=DEVICE, weights_only=True)
+    except Exception as error:  # torch names a stranger's file in many ways; nothing but tensors and plain values is ever unpickled
+        print(f"  {file} is damaged ({error}): the training begins again", flush=True)
         return None
-    state = torch.load(io.BytesIO(content[32:]), map_location=DEVICE, weights_only=True)
-    if recipe is not None and state.get("recipe") != recipe:
+    if recipe is not None and (not isinstance(state, dict) or state.get("recipe") != recipe):
         print(f"  {file} is of another training: this one begins again", flush=True)
         return None
     return state

@@ -68,6 +68,7 @@ def attempt(
         Its lines of output and its exit status.
     """
     environment = os.environ | {MARK: mark, "PYTHONUNBUFFERED": "1"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
     lines = []
     for line in process.stdout:
