@@ -34,6 +34,8 @@ def read(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / NAME} is no manifest of this version of aelib")
     if content.pop("sha256") != _digest(content):
         raise ValueError(f"{folder / NAME} is not what was written (truncated or changed)")
+    if not all(isinstance(content[part], dict) and all(map(_plain, content[part].items())) for part in ("reads", "files")):
+        raise ValueError(f"{folder / NAME} names what cannot be in a run")
     return content
 
 
@@ -49,6 +51,12 @@ def hashes(directory: Path, stages: Iterable[str]) -> dict[str, str]:
 def changed(directory: Path, content: dict[str, Any]) -> list[str]:
     """Stages that came out otherwise when they were made anew since this one read them. One that is not there has not changed."""
     return [stage for stage, known in hashes(directory, content["reads"]).items() if known != content["reads"][stage]]
+
+
+def _plain(entry: tuple[str, Any]) -> bool:
+    """A hash, by a relative name that does not lead out of the folder."""
+    name, known = entry
+    return isinstance(known, str) and len(name) < 200 and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -121,7 +121,10 @@ class Run:
 
     def json(self, stage: str, name: str) -> Any:
         """Content of a JSON file of a finished stage."""
-        return json.loads(self.file(stage, name).read_text())
+        try:
+            return read_json(self.file(stage, name))
+        except ValueError as error:
+            raise RunError(f"{error}; {_cure(self.directory / stage)}") from error
 
     def tensors(self, stage: str, name: str) -> dict[str, torch.Tensor]:
         """Content of a safetensors file of a finished stage."""
