@@ -1,4 +1,4 @@
-"""python -m aelib run | evaluate | publish | settings"""
+"""python -m aelib run | verify | evaluate | publish | settings"""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from .settings import PROFILES, describe, parse
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line. Gives the exit status: 0, or 2 with a message on stderr when the input is wrong."""
+    """The command line. Gives the exit status: 0, 1 if `verify` found damage, or 2 with a message on stderr when the input is wrong."""
     parser = argparse.ArgumentParser(prog="python -m aelib", description="Adversarial erasing and prohibitive segmentation learning.")
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -18,6 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--profile", default="classroom", help=f"one of {', '.join(PROFILES)} (default: classroom)")
     run.add_argument("--out", default="", metavar="DIR", help="run directory (default: runs/PROFILE in the project)")
     run.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a setting; see `python -m aelib settings`")
+
+    check = commands.add_parser("verify", help="list every file of a run that is damaged, missing, or of another run")
+    check.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    check.add_argument("--repair", action="store_true", help="set aside what is damaged, in RUN/damaged; the next run makes it again, and only it")
 
     evaluate = commands.add_parser("evaluate", help="mIoU of a folder of label PNGs")
     evaluate.add_argument("--predictions", required=True, metavar="DIR", type=Path, help="ID.png, labels 0..N-1")
@@ -34,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(describe())
         elif options.command == "evaluate":
             _evaluate(options)
+        elif options.command == "verify":
+            return _verify(options.run.absolute(), options.repair)
         elif options.command == "publish":
             lesson.publish(Run())
         else:
@@ -48,6 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
         print("aelib: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _verify(directory: Path, mend: bool) -> int:
+    from .verify import repair, verify
+
+    problems = verify(directory)
+    for name, what in problems:
+        print(f"{name} {what}")
+    if mend:
+        print("\n".join(repair(directory)))
+        print(f"{directory}: {len(problems)} wrong; the next run makes again what is no longer there")
+        return 0
+    print(
+        f"{directory}: "
+        + (f"{len(problems)} wrong; --repair sets them aside, for the next run to make again" if problems else "all as it was written")
+    )
+    return 1 if problems else 0
 
 
 def _evaluate(options: argparse.Namespace) -> None:

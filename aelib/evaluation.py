@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from .files import picture
 from .masks import IGNORE
 
 
@@ -68,12 +68,15 @@ def evaluate_folders(predictions: Path, masks: Path, list_file: Path, classes: i
     """
     if not 1 <= classes <= 255:
         raise ValueError(f"classes: {classes} is outside 1 to 255")
-    ids = list_file.read_text().split()
+    try:
+        ids = list_file.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{list_file} is no text file ({error}); one ID a line is needed") from error
     problems = [f"{list_file}: no id in it"] if not ids else []
     problems += [f"{list_file}: {name} is listed {count} times" for name, count in Counter(ids).items() if count > 1]
     matrix = np.zeros((classes, classes), np.int64)
     for name in ids:
-        if Path(name).name != name:
+        if any(mark in name for mark in "/\\:\0") or name.startswith("."):  # it may not lead out of the folder, on any system
             problems.append(f"{list_file}: {name!r} is no plain id")
             continue
         try:
@@ -91,12 +94,10 @@ def evaluate_folders(predictions: Path, masks: Path, list_file: Path, classes: i
 
 def _read_labels(file: Path) -> np.ndarray:
     try:
-        with Image.open(file) as image:
-            labels = np.asarray(image)
+        with picture(file, "PNG") as image:
+            labels, mode = np.asarray(image), image.mode
     except FileNotFoundError:
         raise ValueError(f"{file} is missing") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file} cannot be read ({error})") from error
     if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(f"{file} is a picture of mode {image.mode}, not a label map; save it as an 8-bit palette or grey PNG")
+        raise ValueError(f"{file} is a picture of mode {mode}, not a label map; save it as an 8-bit palette or grey PNG")
     return labels

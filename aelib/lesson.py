@@ -92,8 +92,12 @@ def unpack() -> Path:
     if hashlib.sha256(packed).hexdigest() != json.loads(PACKED.with_name("lesson.json").read_text())["sha256"]:
         raise RunError(f"{PACKED} is not what was shipped (truncated or changed): fetch it again, or give run_dir to compute a run of your own")
     temporary = directory.with_name(f"lesson.{os.getpid()}")
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(temporary, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(temporary, filter="data")  # refuses what would leave the folder
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise RunError(f"{PACKED} cannot be unpacked ({error}): fetch it again, or give run_dir to compute a run of your own") from error
     try:
         os.replace(temporary, directory)
     except OSError:  # another notebook was quicker

@@ -11,7 +11,7 @@ import papermill
 from . import results
 from .crf import HAVE_LATTICE
 from .report import write_report
-from .runs import NOTEBOOKS, Run, RunError
+from .runs import NOTEBOOKS, Run, RunError, hold
 
 
 def course() -> list[Path]:
@@ -38,10 +38,20 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
 
     Raises:
         ValueError, RunError: before anything is computed, if a setting or the directory is wrong.
-        RunError: a notebook failed; its output so far is in the run directory.
+        RunError: the directory is in use, or a notebook failed; its output so far is in the run directory.
     """
-    notebooks = course()
+    course()
     run = Run(directory, profile, **overrides)
+    with hold(run.directory, "course", "the whole course"):
+        with hold(run.directory, "stage", "the whole course", wait=10):  # the kernel of a killed run needs a moment to notice
+            run.unseal()
+        content = _run_course(run)
+        run.seal()
+    return content
+
+
+def _run_course(run: Run) -> dict[str, Any]:
+    notebooks = course()
     if not HAVE_LATTICE and run.settings.crf_engine != "exact":
         print("pydensecrf is not installed: the exact mean field takes its place (correct, and much slower)")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else every kernel prints a warning about frozen modules
@@ -70,5 +80,7 @@ def run_course(directory: str | Path = "", profile: str = "classroom", **overrid
     content = results.write_results(run)
     report = write_report(run.directory, content)
     print(f"\n{results.table(content)}\n\n{results.caption(content)}\n")
+    for text in content["warnings"]:
+        print(f"WARNING {text}")
     print(f"{time.perf_counter() - begin:.0f} s; numbers in {run.directory / 'results.json'}, report in {report}")
     return content

@@ -1,19 +1,26 @@
 """results.json and the table: every number with its stage, split and list size, threshold, CRF, initialisation and seed."""
 
+import hashlib
+import os
 import platform
-from importlib.metadata import version
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import torch
 
 from . import crf, stages
+from .data import Pictures, Truth
 from .evaluation import iou
-from .runs import Run, write_json
+from .runs import ROOT, Run, write_json
 
 #: What the paper reports on VOC12 val, mIoU in %. 50.9, 54.1 and 55.0 are sure, the others commonly reported; the last one is of
 #: DeepLab's authors, for the same network trained on masks.
 PAPER = {"AE-step1": 44.9, "AE-step2": 49.5, "AE-step3": 50.9, "AE-step4": 48.8, "AE+PSL": 54.1, "AE+PSL++": 55.0, "full supervision": 67.6}
+
+#: Packages whose version can move a number.
+PACKAGES = ("aelib", "torch", "torchvision", "numpy", "scipy", "scikit-image", "pillow", "safetensors", "pydensecrf2", "papermill")
 
 
 def results(run: Run) -> dict[str, Any]:
@@ -57,27 +64,71 @@ def results(run: Run) -> dict[str, Any]:
         "dataset": s.dataset,
         "seed": s.seed,
         "settings": s.to_json(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": version("torchvision"),
-            "numpy": np.__version__,
-        },
-        "machine": {"system": platform.system(), "processor": platform.machine(), "threads": torch.get_num_threads(), "device": str(stages.DEVICE)},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES},
+        "machine": machine(),
+        "git": git_state(),
+        "data": {split: data_hash(stages.pictures(run, split), stages.truth(run, split)) for split in ("train", "val")},
         "rows": [mined[0], *rows],
         "mined": mined,
         "ablation": others,
         "parts": parts,
         "evidence": stages.evidences(run),
         "stop_rule_keeps": stages.stop_step(run),
+        "warnings": run.warnings(),
     }
 
 
 def write_results(run: Run) -> dict[str, Any]:
     """Write results.json into the run directory and give its content."""
     content = results(run)
+    run.unseal()
     write_json(run.directory / "results.json", content)
     return content
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were computed on: equal settings give equal files only where this is equal, too."""
+    cuda = stages.DEVICE.type == "cuda"
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name() if cuda else str(stages.DEVICE),
+    }
+
+
+def git_state() -> dict[str, Any] | None:
+    """The clone's commit, and whether files under version control differ from it; None outside a clone, or without git."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "dirty": bool(status)}
+
+
+def data_hash(pictures: Pictures, truth: Truth) -> str:
+    """SHA-256 over all that a split holds: classes, and each picture's id, size, pixels, labels, mask and part map."""
+    digest = hashlib.sha256(repr(pictures.classes).encode())
+    parts = truth.parts if truth.parts is not None else [np.zeros((0, 0), np.uint8)] * len(pictures)
+    for name, *arrays in zip(pictures.ids, pictures.images, pictures.labels, truth.masks, parts, strict=True):
+        digest.update(name.encode())
+        for array in arrays:
+            digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def table(content: dict[str, Any]) -> str:
@@ -106,4 +157,5 @@ def caption(content: dict[str, Any]) -> str:
         "The CAM row scores the regions of step 1 on the training split. Of the paper's column, 50.9, 54.1 and 55.0 are in its abstract and "
         "captions, the others commonly reported. "
         "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's."
+        + "".join(f" **Warning**, {text}." for text in content.get("warnings", []))
     )

@@ -3,18 +3,18 @@
     runs/NAME/settings.json         what the run was made with; another setting is refused
     runs/NAME/STAGE/                one folder a finished stage, with manifest.json: a hash of every file
     runs/NAME/STAGE.partial/        one that is being made; renamed when it is whole, so half-written work never looks finished
-    runs/NAME/timings.jsonl         a line for each stage: seconds, peak memory; the only file that differs between equal runs
+    runs/NAME/timings.jsonl         a line for each stage: seconds, peak memory; the only one of these that differs between equal runs
+    runs/NAME/notebooks/, report/, results.json, manifest.json     what `python -m aelib run` leaves, the last one holding the hashes of it all
 
-Masks are palette PNGs, weights and maps safetensors, numbers JSON. Nothing is pickled.
+Masks are palette PNGs, weights and maps safetensors, numbers JSON. Nothing is pickled. Many may read a run, one process at a time makes stages.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
+from . import manifest
 from . import settings as settings_module
+from .files import picture, read_json, sha256, write_json, write_whole
+from .locking import LockedError, locked
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent  # relative run directories of notebooks start here, wherever Jupyter was started
@@ -58,7 +61,7 @@ class Run:
                 self.settings = _read_settings(file)
                 _refuse_other(self, wanted, profile, overrides)
                 return
-            if self.directory.exists() and (not self.directory.is_dir() or {f.name for f in self.directory.iterdir()} - {"settings.json.tmp"}):
+            if self.directory.exists() and (not self.directory.is_dir() or {f.name for f in self.directory.iterdir()} - {".settings.json.tmp"}):
                 raise RunError(f"{self.directory} is not empty and has no settings.json, so it is no run directory; choose another one")
             self.settings = wanted
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -69,8 +72,12 @@ class Run:
     # --- finished stages -------------------------------------------------------------------------------------------------
 
     def finished(self, stage: str) -> bool:
-        """Whether the stage's folder is there, whole."""
-        return (self.directory / stage / "manifest.json").exists()
+        """Whether the stage's folder is there, whole, and made from the stages that are there now.
+
+        Raises:
+            RunError: its manifest is damaged, or of another run.
+        """
+        return (self.directory / stage / manifest.NAME).exists() and not manifest.changed(self.directory, self._manifest(stage))
 
     def file(self, stage: str, name: str) -> Path:
         """A file of a finished stage, checked against the manifest's hash.
@@ -80,15 +87,24 @@ class Run:
         """
         return self._checked(stage, name, self._hashes(stage))
 
+    def _manifest(self, stage: str) -> dict[str, Any]:
+        folder = self.directory / stage
+        try:
+            content = manifest.read(folder)
+        except ValueError as error:
+            raise RunError(f"{error}; {_cure(folder)}") from error
+        if (content["stage"], content["settings"]) != (stage, self.settings.to_json()):
+            raise RunError(f"{folder / manifest.NAME} belongs to another run or stage; {_cure(folder)}")
+        return content
+
     def _hashes(self, stage: str) -> dict[str, str]:
         folder = self.directory / stage
-        if not self.finished(stage):
+        if not (folder / manifest.NAME).exists():
             raise RunError(f"{folder} is needed and not there: run the notebook that makes it, or `python -m aelib run`, first")
-        cure = _cure(folder)
-        manifest = _read_json(folder / "manifest.json", cure)
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-            raise RunError(f"{folder / 'manifest.json'} is no manifest; {cure}")
-        return manifest["files"]
+        content = self._manifest(stage)
+        if changed := manifest.changed(self.directory, content):
+            raise RunError(f"{folder} was made from {', '.join(changed)}, made anew since: run the notebook that makes it, or `python -m aelib run`")
+        return content["files"]
 
     def _checked(self, stage: str, name: str, known: dict[str, str]) -> Path:
         folder = self.directory / stage
@@ -96,16 +112,19 @@ class Run:
         if name not in known:
             raise RunError(f"{folder} holds no {name}; {cure}")
         try:
-            content = (folder / name).read_bytes()
+            intact = sha256(folder / name) == known[name]
         except OSError as error:
             raise RunError(f"{folder / name} cannot be read: {error.strerror}; {cure}") from error
-        if hashlib.sha256(content).hexdigest() != known[name]:
+        if not intact:
             raise RunError(f"{folder / name} is not what the stage wrote (truncated or changed); {cure}")
         return folder / name
 
     def json(self, stage: str, name: str) -> Any:
         """Content of a JSON file of a finished stage."""
-        return json.loads(self.file(stage, name).read_text())
+        try:
+            return read_json(self.file(stage, name))
+        except ValueError as error:
+            raise RunError(f"{error}; {_cure(self.directory / stage)}") from error
 
     def tensors(self, stage: str, name: str) -> dict[str, torch.Tensor]:
         """Content of a safetensors file of a finished stage."""
@@ -117,59 +136,127 @@ class Run:
     def images(self, stage: str, ids: tuple[str, ...]) -> list[np.ndarray]:
         """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8."""
         known = self._hashes(stage)  # read once, not once a picture
-        return [np.array(Image.open(self._checked(stage, f"{name}.png", known))) for name in ids]
+        return [_pixels(self._checked(stage, f"{name}.png", known)) for name in ids]
 
     # --- making a stage --------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def making(self, stage: str) -> Iterator[Path]:
+    def making(self, stage: str, reads: Sequence[str] = ()) -> Iterator[Path]:
         """A folder to write the stage's files into; on a normal exit it becomes the finished stage.
 
-        After a kill the folder is still there, with whatever checkpoint was in it. Names that start with a dot are dropped at the end.
+        After a kill the folder is still there, and the next call finds its checkpoint: names that start with a dot are kept
+        until the stage is finished, and dropped then.
+
+        Args:
+            stage: the folder's name.
+            reads: the stages it is made from.
+
+        Raises:
+            RunError: another process is making a stage of this run, settings.json is no longer what it was, NaN turned up, or the
+                folder cannot be written; finished stages stay as they are.
         """
         final, folder = self.directory / stage, self.directory / f"{stage}.partial"
-        folder.mkdir(exist_ok=True)
-        print(f"{stage} ...", flush=True)
-        start = time.perf_counter()
-        yield folder
-        for file in folder.glob(".*"):
-            file.unlink()
-        hashes = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir()) if f.name != "manifest.json"}
-        write_json(folder / "manifest.json", {"files": hashes})
-        if final.exists():
-            shutil.rmtree(final)
-        os.replace(folder, final)
-        seconds = time.perf_counter() - start
-        line = json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()})
-        log = self.directory / "timings.jsonl"
-        torn = log.exists() and not log.read_text().endswith("\n")  # a kill can leave half a line
-        with open(log, "a") as file:
-            file.write(("\n" if torn else "") + line + "\n")
-        print(f"{stage}: {seconds:.1f} s", flush=True)
+        with hold(self.directory, "stage", stage):
+            if _read_settings(self.directory / "settings.json") != self.settings:
+                raise RunError(f"{self.directory / 'settings.json'} has changed since this run was opened: restart the notebook's kernel")
+            self.unseal()
+            folder.mkdir(exist_ok=True)
+            for file in folder.glob("[!.]*"):
+                file.unlink()
+            print(f"{stage} ...", flush=True)
+            start = time.perf_counter()
+            sources = manifest.hashes(self.directory, reads)
+            try:
+                yield folder
+            except FloatingPointError as error:
+                raise RunError(f"{stage} stopped: {error}") from error
+            manifest.write(folder, stage, self.settings.to_json(), sources, (f.name for f in folder.glob("[!.]*")))
+            if final.exists():
+                shutil.rmtree(final)
+            os.replace(folder, final)
+            for file in final.glob(".*"):  # not before: a kill would cost the whole training
+                file.unlink()
+            seconds = time.perf_counter() - start
+            line = json.dumps({"name": stage, "seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()})
+            log = self.directory / "timings.jsonl"
+            torn = log.exists() and not log.read_bytes().endswith(b"\n")  # a kill can leave half a line
+            with open(log, "a") as file:
+                file.write(("\n" if torn else "") + line + "\n")
+            print(f"{stage}: {seconds:.1f} s", flush=True)
+
+    def warn(self, stage: str, warnings: list[str]) -> list[str]:
+        """Print a stage's warnings, and give them as they go into its log.json and into results.json."""
+        for text in warnings:
+            print(f"WARNING {stage}: {text}", flush=True)
+        return warnings
+
+    def warnings(self) -> list[str]:
+        """The warnings of all finished stages, as "STAGE: TEXT", by name of the stage."""
+        stages = [folder.name for folder in stage_folders(self.directory)]
+        logs = {stage: self.json(stage, "log.json") for stage in stages if "log.json" in self._hashes(stage)}
+        return [f"{stage}: {text}" for stage, log in logs.items() for text in log.get("warnings", [])]
+
+    def seal(self) -> None:
+        """Write the run's own manifest: hashes of all stages, and of every file beside them that `python -m aelib run` leaves."""
+        stages = [folder.name for folder in stage_folders(self.directory)]
+        names = [file.relative_to(self.directory).as_posix() for file in loose_files(self.directory)]
+        manifest.write(self.directory, "", self.settings.to_json(), manifest.hashes(self.directory, stages), names)
+
+    def unseal(self) -> None:
+        """Remove the run's own manifest: what it says is about to change."""
+        (self.directory / manifest.NAME).unlink(missing_ok=True)
 
     def timings(self) -> list[dict[str, Any]]:
         """Seconds and peak memory of each stage, in the order they were made; of a stage made twice, the last."""
         file = self.directory / "timings.jsonl"
         lines = {}
-        for text in file.read_text().splitlines() if file.exists() else []:
+        for text in file.read_bytes().splitlines() if file.exists() else []:
             try:
                 line = json.loads(text)
-                lines[line["name"]] = line
-            except ValueError:  # the half line
+                lines[line["name"]] = {name: line[name] for name in ("name", "seconds", "peak_memory_mb")}
+            except (ValueError, TypeError, KeyError, RecursionError):  # the half line
                 continue
         return list(lines.values())
 
 
-def write_json(file: Path, content: Any) -> None:
-    """Write JSON so that the file is either the old one or the whole new one."""
-    temporary = file.with_name(file.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, file)
+@contextmanager
+def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold one of a run's locks: "stage" to change its stages, "course" to go through the notebooks. Reading needs none.
+
+    Args:
+        directory: the run's.
+        kind: the lock's name.
+        what: what it is held for; whoever is refused reads it.
+        wait: seconds to wait for another holder.
+
+    Raises:
+        RunError: somebody else holds it, or a file cannot be read or written meanwhile.
+    """
+    try:
+        with locked(directory / f".{kind}.lock", what, wait):
+            yield
+    except LockedError as holder:
+        cure = "wait until it is done, or end that process; the same command then goes on from there"
+        raise RunError(f"{directory} is in use by {holder}: {cure}") from None
+    except OSError as error:
+        kept = "what is finished, and a training up to its last epoch, is kept; the same command goes on from there"
+        raise RunError(f"{what} stopped: {error} (run directory {directory}); {kept}") from error
+
+
+def stage_folders(directory: Path) -> list[Path]:
+    """The folders of a run's finished stages, by name."""
+    return sorted(file.parent for file in directory.glob(f"*/{manifest.NAME}") if not file.parent.name.endswith(".partial"))
+
+
+def loose_files(directory: Path) -> list[Path]:
+    """The files of a run that belong to no stage, in order, as far as they are there; without its own manifest."""
+    names = ("settings.json", "timings.jsonl", "results.json", "notebooks/*", "report/*")
+    return sorted(file for name in names for file in directory.glob(name) if file.is_file())
 
 
 def save_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
     """Safetensors; memory formats are not kept."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, file)
+    write_whole(file, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
 def palette(count: int = 256) -> list[int]:
@@ -201,20 +288,24 @@ def peak_memory_mb() -> int:
     return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)
 
 
-def _cure(folder: Path) -> str:
-    return f"delete the folder {folder} and run its notebook again"
-
-
-def _read_json(file: Path, cure: str) -> Any:
+def _pixels(file: Path) -> np.ndarray:
     try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{file} cannot be read ({error}); {cure}") from error
+        with picture(file, "PNG") as image:
+            return np.array(image)
+    except ValueError as error:
+        raise RunError(f"{error}; {_cure(file.parent)}") from error
+
+
+def _cure(folder: Path) -> str:
+    return f"delete the folder {folder}, or all that is damaged by `python -m aelib verify --repair RUN`, and run the notebook that makes it again"
 
 
 def _read_settings(file: Path) -> Settings:
     cure = f"choose another run directory, or delete {file.parent}"
-    content = _read_json(file, cure)
+    try:
+        content = read_json(file)
+    except ValueError as error:
+        raise RunError(f"{error}; {cure}") from error
     try:
         settings = settings_module.make(content.pop("profile"), **content)
         if missing := settings.to_json().keys() - content - {"profile"}:

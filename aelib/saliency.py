@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import cdist
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
+from .files import picture
 from .parallel import in_order
 
 COMPACTNESS = 20.0  # of SLIC: the larger, the squarer the superpixels (public code)
@@ -175,13 +175,13 @@ def read_map(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     """
     path = Path(path)
     try:
-        with Image.open(path) as file:
+        with picture(path, "PNG", "JPEG") as file:
             mode = file.mode
             values = np.asarray(file if mode.startswith("I;16") else file.convert("RGB"))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such saliency map; there must be one for each image, named after its id") from None
-    except (OSError, SyntaxError) as error:  # Pillow's words for a file that is no picture, or half of one
-        raise ValueError(f"{path}: cannot be read as a picture ({error}); copy or make this map again") from error
+    except ValueError as error:
+        raise ValueError(f"{error}; copy or make this map again") from error
     if mode not in ("1", "L", "P", "RGB") and not mode.startswith("I;16"):
         raise ValueError(f"{path}: pixels of mode {mode}; save saliency maps as grey PNG of 8 or 16 bits")
     if values.ndim == 3:

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import data, psl
+from . import checks, data, psl
 from .cam import cam
 from .crf import CRF, refine_all
 from .data import Pictures, TrainingSet, Truth, to_tensor
@@ -49,13 +49,34 @@ def truth(run: Run, split: str) -> Truth:
     return data.creature_truth(s.seed, split, s.train_images if split == "train" else s.val_images)
 
 
+def needs(stage: str, settings: Settings) -> list[str]:
+    """The stages that a stage reads. Made anew with another outcome, they make it out of date: `Run.finished`."""
+    kind, _, name = stage.partition("-")
+    match kind:
+        case "classifier":
+            return [f"classifier-{k}" for k in range(1, int(name))]
+        case "seeds":
+            return [*(f"classifier-{k}" for k in range(1, int(name) + 1)), "saliency"]
+        case "refined":
+            return ["network-AE+PSL"]
+        case "network" if name.startswith("AE-step"):
+            return [f"seeds-{name.removeprefix('AE-step')}"]
+        case "network" if name.startswith("AE+PSL"):
+            return ["refined" if name == "AE+PSL++" else f"seeds-{settings.object_steps}", "classifier-1"]
+        case "scores" if name.startswith("mined-"):
+            return [f"classifier-{k}" for k in range(1, int(name.removeprefix("mined-")) + 1)]
+        case "scores":
+            return [f"network-{name}", "classifier-1"]
+    return []
+
+
 # --- mining ----------------------------------------------------------------------------------------------------------------
 
 
 def mine(run: Run, step: int) -> None:
     """Step `step` (1, 2, ...) of adversarial erasing: erase, train a classifier, take its CAMs, threshold them into regions.
 
-    Makes `classifier-STEP`: weights.safetensors, regions.safetensors (bits, see `regions`), log.json {"losses", "evidence"}.
+    Makes `classifier-STEP`: weights.safetensors, regions.safetensors (bits, see `regions`), log.json {"losses", "evidence", "warnings"}.
     """
     name = f"classifier-{step}"
     if run.finished(name):
@@ -72,22 +93,24 @@ def mine(run: Run, step: int) -> None:
     def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
         return classification_loss(classify(model(image)), label, s.classification_loss)
 
-    with run.making(name) as folder:
+    with run.making(name, needs(name, run.settings)) as folder:
         torch.manual_seed(100 * s.seed + step)
         classifier = LargeFOV(len(train.classes), s.backbone, s.dropout)
         if weights is not None:
             classifier.load_state_dict(weights)
         dataset = TrainingSet(train, lambda i: (labels[i].float(),), erased)
         losses = fit(classifier, dataset, loss, **_recipe(s, s.classifier_epochs, step), checkpoint=folder / ".checkpoint", report=epoch_report(name))
-        found = {}
+        found, pixels = {}, np.zeros(len(train.classes), int)
         for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x), (erased(i) for i in range(len(train))))):
             new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
+            pixels += new.sum(dim=(1, 2)).numpy()
             for c in np.flatnonzero(train.labels[i]):
                 found[f"{train.ids[i]}/{c}"] = torch.from_numpy(np.packbits(new[c].numpy(), axis=1))
         save_tensors(folder / "weights.safetensors", classifier.state_dict())
         save_tensors(folder / "regions.safetensors", found)
         seen = evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss)
-        write_json(folder / "log.json", {"losses": losses, "evidence": seen})
+        warnings = run.warn(name, checks.never_mined(pixels, train.labels.sum(axis=0), train.classes))
+        write_json(folder / "log.json", {"losses": losses, "evidence": seen, "warnings": warnings})
 
 
 def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
@@ -143,25 +166,30 @@ def stop_step(run: Run) -> int:
 
 
 def find_saliency(run: Run) -> None:
-    """Makes `saliency`: a grey PNG for each training picture."""
+    """Makes `saliency`: a grey PNG for each training picture, log.json {"warnings"}."""
     if run.finished("saliency"):
         return
     s, train = run.settings, pictures(run, "train")
-    with run.making("saliency") as folder:
+    with run.making("saliency", needs("saliency", run.settings)) as folder:
+        maps = []
         for name, saliency in zip(train.ids, saliency_all(train.images, s.superpixels, s.workers), strict=True):
-            Image.fromarray((saliency * 255).round().astype(np.uint8)).save(folder / f"{name}.png")
+            maps.append((checks.finite(saliency, f"saliency of {name}") * 255).round().astype(np.uint8))
+            Image.fromarray(maps[-1]).save(folder / f"{name}.png")
+        write_json(folder / "log.json", {"warnings": run.warn("saliency", checks.upside_down(maps))})
 
 
 def merge_seeds(run: Run, steps: int) -> None:
-    """Makes `seeds-STEPS`: S as a palette PNG for each training picture, from the regions of `steps` steps."""
+    """Makes `seeds-STEPS`: S as a palette PNG for each training picture, from the regions of `steps` steps; log.json {"warnings"}."""
     name = f"seeds-{steps}"
     if run.finished(name):
         return
     train = pictures(run, "train")
     mined, saliency = regions(run, steps), run.images("saliency", train.ids)
-    with run.making(name) as folder:
-        for i, image_id in enumerate(train.ids):
-            save_mask(folder / f"{image_id}.png", merge(mined[i], saliency[i] / 255, run.settings.background_threshold))
+    with run.making(name, needs(name, run.settings)) as folder:
+        seeds = [merge(region, gray / 255, run.settings.background_threshold) for region, gray in zip(mined, saliency, strict=True)]
+        for image_id, mask in zip(train.ids, seeds, strict=True):
+            save_mask(folder / f"{image_id}.png", mask)
+        write_json(folder / "log.json", {"warnings": run.warn(name, checks.mostly_ignored(seeds))})
 
 
 # --- segmentation ----------------------------------------------------------------------------------------------------------
@@ -169,6 +197,8 @@ def merge_seeds(run: Run, steps: int) -> None:
 
 def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive: bool) -> None:
     """Makes `network-NAME`: a segmentation LargeFOV trained on label maps, with the PSL loss or with plain cross-entropy J(f, S).
+
+    weights.safetensors, log.json {"losses", "warnings"}.
 
     Args:
         run: the run; the PSL loss needs `classifier-1` for v.
@@ -190,7 +220,7 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
             return psl.psl_loss(scores, mask, v)
         return psl.cross_entropy(scores, mask).mean()
 
-    with run.making(stage) as folder:
+    with run.making(stage, needs(stage, run.settings)) as folder:
         torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
         network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
         dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
@@ -198,7 +228,8 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
         recipe = _recipe(s, s.network_epochs, 50) | {"last_layer_factor": 1.0}
         losses = fit(network, dataset, loss, **recipe, checkpoint=folder / ".checkpoint", report=epoch_report(stage))
         save_tensors(folder / "weights.safetensors", network.state_dict())
-        write_json(folder / "log.json", {"losses": losses})
+        answers = [f.argmax(dim=0).numpy() for f in predict(network, train.images[:100])]
+        write_json(folder / "log.json", {"losses": losses, "warnings": run.warn(stage, checks.collapse(answers, train.classes))})
 
 
 def train_on_seeds(run: Run, steps: int) -> None:
@@ -245,10 +276,10 @@ def refine_training_masks(run: Run) -> None:
     s, train = run.settings, pictures(run, "train")
     present = np.pad(train.labels, ((0, 0), (1, 0)), constant_values=True)
     model = network(run, "AE+PSL")
-    with run.making("refined") as folder:
+    with run.making("refined", needs("refined", run.settings)) as folder:
         refined = refine_all(train.images, predict(model, train.images), present, crf_of(s), s.workers, s.crf_engine)
         for name, f in zip(train.ids, refined, strict=True):
-            save_mask(folder / f"{name}.png", f.argmax(axis=0).astype(np.uint8))
+            save_mask(folder / f"{name}.png", checks.finite(f, f"the CRF's answer for {name}").argmax(axis=0).astype(np.uint8))
 
 
 def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]:
@@ -276,7 +307,7 @@ def score_mined(run: Run, steps: int) -> None:
         return
     t, classes = truth(run, "train"), len(pictures(run, "train").classes) + 1
     mined = regions(run, steps)
-    with run.making(name) as folder:
+    with run.making(name, needs(name, run.settings)) as folder:
         matrix = sum(confusion(mask, as_prediction(region), classes) for mask, region in zip(t.masks, mined, strict=True))
         result = {"matrix": matrix.tolist()}
         if t.parts is not None:
@@ -301,14 +332,13 @@ def score_network(run: Run, name: str) -> None:
         return
     s, val = run.settings, pictures(run, "val")
     masks, classes = truth(run, "val").masks, len(val.classes) + 1
-    f = list(predict(network(run, name), val.images))
-    v = confidences(run, "val")
-    with run.making(stage) as folder:
+    with run.making(stage, needs(stage, run.settings)) as folder:
+        f, v = list(predict(network(run, name), val.images)), confidences(run, "val")
         matrices = {}
         for label, threshold in (("all", 0.0), ("prohibited", s.prohibit_threshold)):
             present = psl.allowed(v, threshold).numpy()
             plain = (p.numpy() * k[:, None, None] for p, k in zip(f, present, strict=True))
-            refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
+            refined = (checks.finite(q, "the CRF's answer") for q in refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine))
             for key, answers in ((label, plain), (f"{label}+crf", refined)):
                 matrices[key] = sum(confusion(m, a.argmax(axis=0), classes) for m, a in zip(masks, answers, strict=True)).tolist()
         write_json(folder / "scores.json", matrices)
@@ -341,7 +371,9 @@ def _label_maps(run: Run, stage: str) -> list[np.ndarray]:
 
 @torch.no_grad()
 def _in_batches(function: Callable[[Tensor], Tensor], images: Iterator[Tensor], size: int = 50) -> Iterator[Tensor]:
-    """function over images of one size, `size` at a time; yields one result an image, on the CPU."""
+    """function over images of one size, `size` at a time; yields one result an image, on the CPU. FloatingPointError: one is not finite."""
     images = iter(images)
     while batch := list(islice(images, size)):
-        yield from function(torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)).cpu()
+        yield from checks.finite(
+            function(torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)).cpu(), "a network's answer to these pictures"
+        )

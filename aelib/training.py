@@ -1,13 +1,18 @@
 """fit(): a plain training loop that reports each epoch, can be killed and goes on where it was."""
 
+import hashlib
+import io
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+
+from .checks import finite
+from .files import write_whole
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -40,13 +45,15 @@ def fit(
         weight_decay: decoupled, on all parameters, in proportion to their learning rate.
         seed: for the order of the samples, their augmentation, and dropout.
         checkpoint: file for the state after each epoch; continued from when it exists, removed by the caller when the result is safe.
+            One that is damaged or of another training is said and not used: the training begins again.
         report: called as report(epoch, epochs, mean loss) after each epoch.
 
     Returns:
         Mean training loss of each epoch.
 
     Raises:
-        FloatingPointError: the loss is NaN or infinite; names the epoch.
+        FloatingPointError: the loss or a weight is NaN or infinite; names the epoch, and the step or the weight.
+        OSError: the checkpoint cannot be written.
     """
     model.to(DEVICE, memory_format=torch.channels_last).train()
     last = [p for name, p in model.named_parameters() if name.startswith("score.")]
@@ -55,8 +62,10 @@ def fit(
     optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [g["lr"] for g in groups], total_steps=epochs * math.ceil(len(dataset) / batch_size))
     losses: list[float] = []
-    if checkpoint is not None and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=DEVICE, weights_only=True)
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    recipe |= {"last_layer_factor": last_layer_factor, "seed": seed, "samples": len(dataset), "shapes": shapes}
+    if checkpoint is not None and (state := load_checkpoint(checkpoint, recipe)):
         for part, name in ((model, "model"), (optimiser, "optimiser"), (schedule, "schedule")):
             part.load_state_dict(state[name])
         losses = state["losses"]
@@ -64,22 +73,55 @@ def fit(
         torch.manual_seed(seed * 1_000 + epoch)
         order = torch.Generator().manual_seed(seed * 1_000 + epoch)
         total = 0.0
-        for batch in DataLoader(dataset, batch_size, shuffle=True, generator=order):
+        for step, batch in enumerate(DataLoader(dataset, batch_size, shuffle=True, generator=order), start=1):
             batch = [part.to(DEVICE) for part in batch]
             value = loss(model, *batch, epoch / epochs)
+            if not math.isfinite(value.item()):
+                where = f"epoch {epoch + 1} of {epochs}, step {step}"
+                raise FloatingPointError(f"the training loss became {value.item()} in {where}; a smaller learning_rate may help")
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
             schedule.step()
             total += value.item() * len(batch[0])
         losses.append(total / len(dataset))
-        if not math.isfinite(losses[-1]):
-            raise FloatingPointError(f"the training loss became {losses[-1]} in epoch {epoch + 1} of {epochs}; a smaller learning_rate may help")
+        for name, weight in model.state_dict().items():
+            finite(weight, f"weight {name} after epoch {epoch + 1} of {epochs}")
         if checkpoint is not None:
             parts = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-            torch.save(parts | {"losses": losses}, checkpoint.with_suffix(".tmp"))
-            os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
+            save_checkpoint(checkpoint, parts | {"losses": losses, "recipe": recipe})
         if report is not None:
             report(epoch + 1, epochs, losses[-1])
     model.eval()
     return losses
+
+
+def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
+    """Tensors, numbers and texts, nested in dicts and lists: their SHA-256 (32 bytes), then what torch.save makes of them.
+
+    Raises:
+        OSError: the file cannot be written; an older one is left as it was.
+    """
+    torch.save(state, stream := io.BytesIO())
+    write_whole(file, hashlib.sha256(stream.getvalue()).digest() + stream.getvalue())
+
+
+def load_checkpoint(file: Path, recipe: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """The state that was saved, on DEVICE; None, and a line that says why, if the file is damaged or state["recipe"] is not `recipe`.
+
+    None without a word if there is no file.
+    """
+    if not file.exists():
+        return None
+    content = file.read_bytes()
+    try:
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise ValueError("its hash is another")
+        state = torch.load(io.BytesIO(content[32:]), map_location=DEVICE, weights_only=True)
+    except Exception as error:  # torch names a stranger's file in many ways; nothing but tensors and plain values is ever unpickled
+        print(f"  {file} is damaged ({error}): the training begins again", flush=True)
+        return None
+    if recipe is not None and (not isinstance(state, dict) or state.get("recipe") != recipe):
+        print(f"  {file} is of another training: this one begins again", flush=True)
+        return None
+    return state

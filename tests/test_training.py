@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
 from aelib import training
-from aelib.training import fit
+from aelib.training import fit, load_checkpoint
 
 EPOCHS = 4
 
@@ -138,7 +138,7 @@ def test_a_loss_that_is_no_number_names_the_epoch(tmp_path, bad):
 
     with pytest.raises(FloatingPointError, match=f"{bad} in epoch 2 of 4"):
         train(network(), loss=breaks, checkpoint=tmp_path / ".checkpoint")
-    state = torch.load(tmp_path / ".checkpoint", weights_only=True)
+    state = load_checkpoint(tmp_path / ".checkpoint")
     assert len(state["losses"]) == 1 and all(t.isfinite().all() for t in state["model"].values())  # the state before it went wrong
 
 
@@ -194,3 +194,27 @@ def test_weight_decay_is_decoupled_under_a_one_cycle_of_the_given_peak():
             left[-1] *= 1 - decay * (b + (a - b) * (1 + math.cos(math.pi * t)) / 2)
     torch.testing.assert_close(model[0].weight, before[0] * left[0])
     torch.testing.assert_close(model.score.weight, before[1] * left[1])
+
+
+@pytest.mark.parametrize("damage", ["torn", "emptied", "flipped", "of another training"])
+def test_a_bad_checkpoint_is_said_and_the_training_begins_again(uninterrupted, tmp_path, capsys, damage):
+    file = tmp_path / ".checkpoint"
+    train(network(), seed=2 if damage == "of another training" else 1, checkpoint=file)
+    content = file.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+    file.write_bytes({"torn": content[:middle], "emptied": b"", "flipped": flipped}.get(damage, content))
+    model, reported = network(), []
+    losses = train(model, checkpoint=file, report=lambda epoch, *_: reported.append(epoch))
+    assert losses == uninterrupted[1] and same(model, uninterrupted[0]) and reported == [1, 2, 3, 4]
+    assert f"{file} is {'of another training' if 'another' in damage else 'damaged'}" in capsys.readouterr().out
+
+
+def test_a_weight_that_is_no_number_is_named_with_its_epoch(tmp_path):
+    """The loss is finite to the end; its gradient is not: sqrt at 0."""
+    model = nn.Linear(1, 1)
+    data = TensorDataset(torch.zeros(1, 1))
+    with pytest.raises(FloatingPointError, match=r"^weight weight after epoch 1 of 1: 1 of 1"):
+        recipe = {"epochs": 1, "batch_size": 1, "learning_rate": 1e-3, "weight_decay": 0, "seed": 0, "checkpoint": tmp_path / ".checkpoint"}
+        fit(model, data, lambda m, x, progress: (0 * m.weight).sum().sqrt(), **recipe)
+    assert not (tmp_path / ".checkpoint").exists()

@@ -1,0 +1,38 @@
+"""Finished runs to read and to break, and the counts of what the reliability tests went through."""
+
+import shutil
+from collections import Counter
+
+import pytest
+from tiny import TINY, finish
+
+from aelib.runs import Run
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory):
+    """Two finished runs that differ in their seed. Read them only; `tiny_run` is a copy to break."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return [finish(Run(folder / str(seed), "smoke", seed=seed, **TINY)) for seed in (0, 1)]
+
+
+@pytest.fixture
+def tiny_run(tiny_runs, tmp_path):
+    shutil.copytree(tiny_runs[0].directory, tmp_path / "run")
+    return Run(tmp_path / "run", "smoke")
+
+
+# --- what the reliability tests went through, printed last ---------------------------------------------------------------------
+
+_COUNTS: Counter[str] = Counter()
+
+
+@pytest.fixture
+def count():
+    """A Counter: count["kills survived"] += 1."""
+    return _COUNTS
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _COUNTS:
+        terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in sorted(_COUNTS.items())))

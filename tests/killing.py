@@ -1,0 +1,142 @@
+"""Kill a run again and again, start it again each time, and see what was lost: the harness of test_kill.py and long/test_kill.py."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+MARK = "AELIB_KILL_TEST"  # every process of a run carries it in its environment
+
+
+def family(mark: str) -> list[psutil.Process]:
+    """All processes of a run, kernels and workers included, whoever their parent is by now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def kernels(mark: str) -> list[psutil.Process]:
+    """The run's notebook kernels."""
+    return [process for process in family(mark) if "ipykernel_launcher" in " ".join(process.cmdline())]
+
+
+def group(sign: signal.Signals) -> Callable:
+    """Ctrl-C in a terminal, or a scheduler that ends a job: the command and all of its process group (kernels have one of their own)."""
+    return lambda process, mark: os.killpg(process.pid, sign)
+
+
+def alone(sign: signal.Signals) -> Callable:
+    """The command's own process, papermill with it; its kernel is left behind."""
+    return lambda process, mark: process.send_signal(sign)
+
+
+def kernel(process: subprocess.Popen, mark: str) -> None:
+    """The kernel dies, papermill goes on: the out-of-memory killer's way."""
+    for one in kernels(mark):
+        one.kill()
+
+
+def everything(process: subprocess.Popen, mark: str) -> None:
+    """The lights go out."""
+    for one in family(mark):
+        one.kill()
+
+
+WAYS = {f"{s.name} to the group": group(s) for s in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
+WAYS |= {f"{s.name} to papermill alone": alone(s) for s in (signal.SIGKILL, signal.SIGTERM)}
+WAYS |= {"the kernel alone": kernel, "everything": everything}
+
+
+def attempt(
+    command: list[str], mark: str, when: Callable[[str], bool] | None = None, way: Callable | None = None, delay: float = 0
+) -> tuple[list[str], int]:
+    """Run the command; `delay` seconds after the first line of output for which `when` is true, kill it in this way.
+
+    Returns:
+        Its lines of output and its exit status.
+    """
+    environment = os.environ | {MARK: mark, "PYTHONUNBUFFERED": "1"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if when and when(line):
+            time.sleep(delay)
+            way(process, mark)
+            when = None
+    return lines, process.wait(timeout=120)
+
+
+def moments(timings: list[dict], epochs: dict[str, int], count: int, chance: random.Random) -> Iterator[str]:
+    """`count` moments spread over all stages, in order: a line that the stage prints, that it begins or that an epoch is done."""
+    for i in range(count):
+        stage = timings[(2 * i + 1) * len(timings) // (2 * count)]["name"]
+        lines = [f"{stage} ..."] + [f"  {stage}: epoch {e}/{epochs[stage]}," for e in range(1, epochs.get(stage, 0) + 1)]
+        yield chance.choice(lines)
+
+
+def manifests(run: Path) -> dict[str, tuple[int, bytes]]:
+    """Of each finished stage: when its manifest was written, and what is in it."""
+    return {file.parent.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in run.glob("*/manifest.json")}
+
+
+def survive(command: list[str], run: Path, reference: Path, ways: dict[str, Callable], count: int, seed: int) -> int:
+    """Kill `command`, which makes `run`, `count` times and let it end; assert that nothing was lost against `reference`.
+
+    Returns:
+        How many of the kills ended a process.
+
+    Raises:
+        AssertionError: a finished stage was made again, an epoch was trained twice, a process was left over, or a file differs.
+    """
+    chance, mark = random.Random(seed), f"{seed}-{os.getpid()}"
+    timings = [json.loads(line) for line in (reference / "timings.jsonl").read_text().splitlines()]
+    settings = json.loads((reference / "settings.json").read_text())
+    epochs = {t["name"]: settings[f"{kind}_epochs"] for t in timings for kind in ("classifier", "network") if t["name"].startswith(f"{kind}-")}
+    finished, trained, killed = {}, [], 0
+    for number, line in enumerate(moments(timings, epochs, count, chance)):
+        name, way = list(ways.items())[number % len(ways)]
+        output, status = attempt(command, mark, lambda text, line=line: text.startswith(line), way, chance.uniform(0, 0.4))
+        killed += status != 0
+        case = f"kill {number + 1}, {name}, at {line!r}, status {status}"
+        print(case, flush=True)
+        _nothing_twice(output, finished, trained, case)
+        if chance.random() < 0.5:  # else the next one starts at once, beside a kernel that has not noticed yet
+            deadline = time.monotonic() + 20
+            while (left := family(mark)) and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert not left, f"{case}: left over: {[p.cmdline() for p in left]}"
+        now = manifests(run)
+        assert all(now[s] == was for s, was in finished.items()), case
+        finished = now
+    output, status = attempt(command, mark)
+    assert status == 0, "".join(output[-30:])
+    _nothing_twice(output, finished, trained, "the last attempt")
+    assert {s: content for s, (_, content) in manifests(run).items()} == {s: content for s, (_, content) in manifests(reference).items()}
+    for file in reference.glob("*/*"):
+        if (file.parent / "manifest.json").exists():
+            assert (run / file.relative_to(reference)).read_bytes() == file.read_bytes(), file
+    assert not list(run.glob("*.partial"))
+    return killed
+
+
+def _nothing_twice(output: list[str], finished: dict, trained: list[str], case: str) -> None:
+    begun = {line.removesuffix(" ...\n") for line in output if line.endswith(" ...\n")}
+    assert not begun & finished.keys(), (case, begun)
+    for line in output:
+        if found := re.match(r"  (\S.*: epoch \d+)/", line):
+            assert found[1] not in trained, (case, found[1])
+            trained.append(found[1])
