@@ -119,7 +119,7 @@ def test_refined_masks_hold_only_classes_of_the_labels(finished):
 
 def test_scores_count_every_pixel_once(finished):
     scores = finished.json("scores-AE+PSL", "scores.json")
-    assert set(scores) == {"all", "prohibited", "prohibited+crf"}
+    assert set(scores) == {"all", "all+crf", "prohibited", "prohibited+crf"}
     truth = np.stack(stages.truth(finished, "val").masks)
     for matrix in scores.values():
         assert np.array(matrix).sum(axis=1).tolist() == np.bincount(truth.ravel(), minlength=7).tolist()
