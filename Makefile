@@ -8,6 +8,11 @@ run: .venv/ready  ## the whole course on the embedded creatures -> runs/classroo
 test: .venv/test-ready  ## unit tests, the whole course at smoke scale, every notebook under nbval
 	$(BIN)/python -m pytest
 
+test-long: .venv/test-ready  ## what `make test` has of the reliability tests, at length: kills, full disks, damage, fuzzing; counts at the end
+	$(BIN)/uv pip install --quiet --python $(BIN)/python atheris==3.0.0 || echo "atheris could not be installed: its fuzzing is skipped"
+	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/test_hardship.py tests/test_hostile.py tests/test_locking.py tests/test_verify.py \
+	  tests/test_checks.py tests/test_settings.py tests/test_results.py tests/test_lab.py tests/test_training.py
+
 test-browser: .venv/test-ready  ## every widget in a real JupyterLab and Chromium, moved by keyboard; needs Chromium (Debian: apt-get install chromium)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python playwright==1.65.2
 	AELIB_BROWSER=1 $(BIN)/python -m pytest tests/browser
@@ -42,4 +47,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test test-browser lab notebooks seeds lint lock
+.PHONY: run test test-long test-browser lab notebooks seeds lint lock

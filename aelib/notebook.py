@@ -34,7 +34,8 @@ def start(namespace: dict[str, Any]) -> Run:
         plain = {name: value for name, value in plain.items() if name in known}
     directory, profile = plain.pop("run_dir", ""), plain.pop("profile", "classroom")
     if not isinstance(directory, str) or not isinstance(profile, str):
-        raise ValueError(f"run_dir: {directory!r}, profile: {profile!r}: both must be text")
+        hint = "papermill reads 2007_01 as the number 200701 (-r gives it as text), and yes or true as True"
+        raise ValueError(f"run_dir: {directory!r}, profile: {profile!r}: both must be text; {hint}")
     if not directory and profile == "classroom" and not (ROOT / "runs" / profile).exists() and all(value is None for value in plain.values()):
         directory = str(lesson.unpack())  # nothing was asked for and nothing computed: the run that the course ships
     run = Run(directory, profile, **plain)

@@ -123,6 +123,8 @@ def parse(name: str, text: str) -> Any:
         raise ValueError(f"{name}: there is no such setting{_nearest(name, _FIELDS)}")
     kind = _FIELDS[name].type
     try:
+        if kind is not str and "_" in text:  # Python reads 1_0 as ten
+            raise ValueError
         return kind(text)
     except ValueError:
         raise ValueError(f"{name}: {text!r} is no {kind.__name__}") from None

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -60,32 +60,38 @@ WAYS |= {"the kernel alone": kernel, "everything": everything}
 
 
 def attempt(
-    command: list[str], mark: str, when: Callable[[str], bool] | None = None, way: Callable | None = None, delay: float = 0
+    command: list[str], mark: str, log: Path, when: Callable[[str], bool] | None = None, way: Callable | None = None, delay: float = 0
 ) -> tuple[list[str], int]:
-    """Run the command; `delay` seconds after the first line of output for which `when` is true, kill it in this way.
+    """Run the command, its output going to `log`; `delay` seconds after the first line for which `when` is true, kill it in this way.
 
     Returns:
-        Its lines of output and its exit status.
+        Its lines until its own process ended (a kernel may live on for a second), and its exit status.
     """
-    environment = os.environ | {MARK: mark, "PYTHONUNBUFFERED": "1"}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so would their children
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True)
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if when and when(line):
-            time.sleep(delay)
-            way(process, mark)
-            when = None
-    return lines, process.wait(timeout=120)
+    environment = os.environ | {MARK: mark, "PYTHONUNBUFFERED": "1"}
+    with open(log, "w") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+    lines, rest = [], ""
+    with open(log) as source:
+        while True:
+            ended = process.poll() is not None
+            *new, rest = (rest + source.read()).split("\n")
+            lines += new
+            if when and any(map(when, new)):
+                time.sleep(delay)
+                way(process, mark)
+                when = None
+            if ended:
+                return lines, process.returncode
+            time.sleep(0.02)
 
 
-def moments(timings: list[dict], epochs: dict[str, int], count: int, chance: random.Random) -> Iterator[str]:
-    """`count` moments spread over all stages, in order: a line that the stage prints, that it begins or that an epoch is done."""
-    for i in range(count):
-        stage = timings[(2 * i + 1) * len(timings) // (2 * count)]["name"]
-        lines = [f"{stage} ..."] + [f"  {stage}: epoch {e}/{epochs[stage]}," for e in range(1, epochs.get(stage, 0) + 1)]
-        yield chance.choice(lines)
+def place(line: str, names: list[str]) -> tuple[int, int] | None:
+    """Where in a run a line of its output is: (number of the stage, 0 at its begin or the epoch that is done); None for other lines."""
+    if found := re.fullmatch(r"(.*) \.\.\.|  (.*): epoch (\d+)/.*", line):
+        name, epoch = found[1] or found[2], int(found[3] or 0)
+        return (names.index(name), epoch) if name in names else None
+    return None
 
 
 def manifests(run: Path) -> dict[str, tuple[int, bytes]]:
@@ -102,16 +108,17 @@ def survive(command: list[str], run: Path, reference: Path, ways: dict[str, Call
     Raises:
         AssertionError: a finished stage was made again, an epoch was trained twice, a process was left over, or a file differs.
     """
-    chance, mark = random.Random(seed), f"{seed}-{os.getpid()}"
-    timings = [json.loads(line) for line in (reference / "timings.jsonl").read_text().splitlines()]
+    chance, mark, log = random.Random(seed), f"{seed}-{os.getpid()}", run.with_name("log.txt")
+    names = [json.loads(line)["name"] for line in (reference / "timings.jsonl").read_text().splitlines()]
     settings = json.loads((reference / "settings.json").read_text())
-    epochs = {t["name"]: settings[f"{kind}_epochs"] for t in timings for kind in ("classifier", "network") if t["name"].startswith(f"{kind}-")}
+    epochs = {name: settings.get(f"{name.partition('-')[0]}_epochs", 0) for name in names}
+    places = [(number, epoch) for number, name in enumerate(names) for epoch in range(epochs[name] + 1)]
     finished, trained, killed = {}, [], 0
-    for number, line in enumerate(moments(timings, epochs, count, chance)):
+    for number, target in enumerate(sorted(chance.choices(places, k=count)), start=1):
         name, way = list(ways.items())[number % len(ways)]
-        output, status = attempt(command, mark, lambda text, line=line: text.startswith(line), way, chance.uniform(0, 0.4))
+        output, status = attempt(command, mark, log, lambda line, t=target: (place(line, names) or (-1, 0)) >= t, way, chance.uniform(0, 0.9))
         killed += status != 0
-        case = f"kill {number + 1}, {name}, at {line!r}, status {status}"
+        case = f"kill {number}, {name}, at {names[target[0]]!r} epoch {target[1]}, status {status}"
         print(case, flush=True)
         _nothing_twice(output, finished, trained, case)
         if chance.random() < 0.5:  # else the next one starts at once, beside a kernel that has not noticed yet
@@ -122,8 +129,8 @@ def survive(command: list[str], run: Path, reference: Path, ways: dict[str, Call
         now = manifests(run)
         assert all(now[s] == was for s, was in finished.items()), case
         finished = now
-    output, status = attempt(command, mark)
-    assert status == 0, "".join(output[-30:])
+    output, status = attempt(command, mark, log)
+    assert status == 0, "\n".join(output[-30:])
     _nothing_twice(output, finished, trained, "the last attempt")
     assert {s: content for s, (_, content) in manifests(run).items()} == {s: content for s, (_, content) in manifests(reference).items()}
     for file in reference.glob("*/*"):
@@ -134,7 +141,7 @@ def survive(command: list[str], run: Path, reference: Path, ways: dict[str, Call
 
 
 def _nothing_twice(output: list[str], finished: dict, trained: list[str], case: str) -> None:
-    begun = {line.removesuffix(" ...\n") for line in output if line.endswith(" ...\n")}
+    begun = {line.removesuffix(" ...") for line in output if line.endswith(" ...")}
     assert not begun & finished.keys(), (case, begun)
     for line in output:
         if found := re.match(r"  (\S.*: epoch \d+)/", line):

@@ -5,6 +5,8 @@ import math
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
+import yaml
+from papermill.cli import _resolve_type
 
 from aelib.settings import PROFILES, Settings, check, describe, make, parse
 
@@ -159,6 +161,8 @@ NOTHING = [
     ("delta", "half"),
     ("delta", "0,5"),
     ("seed", "True"),
+    ("seed", "1_000"),
+    ("delta", "0_0.2"),
 ]
 
 
@@ -192,3 +196,37 @@ def test_describe_has_a_line_for_each_setting():
     assert [line.split()[0] for line in lines] == [f.name for f in FIELDS]
     for line, field in zip(lines, FIELDS, strict=True):
         assert str(field.default) in line and field.metadata["meaning"] in line
+
+
+# --- papermill: -p goes through _resolve_type, -y and -f through YAML -----------------------------------------------------------
+
+CONVERTED = ["true", "True", "yes", "null_", "1e-3", "1_0", "2007_000032", "0x10", "", "[1]", "1,5", "nan", "-inf", "1e400", "10**3"]
+
+
+def fitting(name: str) -> dict[str, int]:
+    """What else to set so that only the range of `name` limits it: object_steps may not be more than erase_steps."""
+    return {"object_steps": {"erase_steps": 10}, "erase_steps": {"object_steps": 1}}.get(name, {})
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=name_of)
+@pytest.mark.parametrize("convert", [_resolve_type, yaml.safe_load], ids=["papermill -p", "papermill -y"])
+def test_what_papermill_makes_of_a_text_is_the_value_meant_or_refused_by_name(field, convert):
+    """Independent of our own parsing: a text is a number where a reader would say so, underscores apart, and within the range."""
+    for text in CONVERTED:
+        value = convert(text)
+        if value is None:  # the same as not given
+            continue
+        right = type(value) is field.type or (field.type is float and type(value) is int)
+        inside = right and field.type is not str and field.metadata["low"] <= value <= field.metadata["high"]
+        if inside or (right and value in field.metadata["choices"]):
+            assert make("smoke", **fitting(field.name) | {field.name: value}) is not None
+        else:
+            refused(f"{field.name}: ", **{field.name: value})
+
+
+@pytest.mark.parametrize("field", NUMBERS, ids=name_of)
+def test_the_ends_of_a_range_typed_on_a_command_line_reach_the_settings_whole(field):
+    for end in (field.metadata["low"], field.metadata["high"]):
+        end = field.type(end)
+        for value in (parse(field.name, repr(end)), _resolve_type(repr(end))):
+            assert getattr(make("smoke", **fitting(field.name) | {field.name: value}), field.name) == end
