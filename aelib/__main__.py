@@ -79,7 +79,7 @@ def _data(options: argparse.Namespace) -> None:
         print(", ".join(f"{split} {size:,}" for split, size in sizes.items()))
     source = folder if options.action == "check" and options.dataset == "folder" else voc
     splits = folder.SPLITS if source is folder else voc.splits(options.root)
-    with tqdm(desc="checking", unit=" pictures") as bar:
+    with tqdm(desc="checking", unit=" pictures", delay=0.5) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from . import photos
-from .data import Pictures, Truth
+from .data import Pictures, Truth, photo_pictures, photo_truth
 from .files import nearest, plain, refuse
 from .photos import Item
 
@@ -40,7 +40,7 @@ def pictures(
         ValueError: all that is wrong with the table and classes.txt, at once (see `check`); an unknown class or split.
     """
     names, items, _ = _chosen(Path(root), split, classes, limit, seed, val_share)
-    return photos.pictures(items, names)
+    return photo_pictures(items, names)
 
 
 def truth(
@@ -55,7 +55,7 @@ def truth(
     if not any(item.mask.exists() for item in items):
         return None
     refuse(f"masks of {split} are missing", _unmasked(items))
-    return photos.truth(items, names, known)
+    return photo_truth(items, names, known)
 
 
 def check(
@@ -98,14 +98,14 @@ def check(
         problems += _unmasked(items) if masked else []
         jobs += [(item.photo, item.mask if item.mask.exists() else None, len(known)) for item in items]
     problems += photos.all_faults(jobs, workers, progress)
-    refuse(f"things are wrong with the data in {root}", problems)
+    refuse(f"problem(s) with the data in {root}", problems)
     return {split: len(items) for split, items in chosen.items()}
 
 
 def _chosen(root: Path, split: str, classes: Sequence[str], limit: int, seed: int, val_share: float):
     """(kept classes, items, all classes)."""
     known, table, problems = _read(root, seed, val_share)
-    refuse(f"things are wrong with the data in {root}", problems)
+    refuse(f"problem(s) with the data in {root}", problems)
     names = photos.kept(classes, known)
     return names, photos.choose(_of(table, split), names, limit, seed), known
 

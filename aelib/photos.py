@@ -5,14 +5,12 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
-from .data import Pictures, Truth
 from .files import nearest, picture
 from .masks import IGNORE
 from .parallel import in_order
@@ -157,17 +155,6 @@ def choose(items: Iterable[Item], classes: Sequence[str], limit: int, seed: int)
         raise ValueError(f"classes: no picture has one of {', '.join(classes)}")
     names = sorted(found) if not limit else seeded(found, seed)[:limit]
     return tuple(found[name] for name in sorted(names))
-
-
-def pictures(items: Sequence[Item], classes: Sequence[str]) -> Pictures:
-    """The items as training sees them: photos, and image-level labels of these classes."""
-    labels = np.array([[name in item.labels for name in classes] for item in items], bool)
-    return Pictures(tuple(classes), tuple(item.id for item in items), Lazy(read_photo, (item.photo for item in items)), labels)
-
-
-def truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str]) -> Truth:
-    """The items' masks, relabelled for these classes."""
-    return Truth(Lazy(partial(read_labels, become=relabelling(classes, known)), (item.mask for item in items)))
 
 
 def relabelling(classes: Sequence[str], known: Sequence[str]) -> bytes:

@@ -253,7 +253,7 @@ def check_maps(
             progress(done, len(jobs))
     if len(excess) >= 20 and np.mean(excess) > 0:
         problems.insert(0, f"{folder}: the maps are inverted, borders whiter than centres on average; white must be salient: save 255 - map")
-    refuse(f"things are wrong with the saliency maps in {folder}", problems)
+    refuse(f"problem(s) with the saliency maps in {folder}", problems)
 
 
 def _look_at(path: Path, size: tuple[int, int]) -> tuple[str, float]:

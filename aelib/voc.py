@@ -23,7 +23,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from . import photos
-from .data import Pictures, Truth
+from .data import Pictures, Truth, photo_pictures, photo_truth
 from .files import nearest, plain, read_json, refuse, write_whole
 from .locking import LockedError, locked
 from .photos import Item
@@ -55,7 +55,7 @@ def pictures(root: str | os.PathLike, split: str, classes: Sequence[str] = (), l
         ValueError: all that is wrong with the list and the labels, at once (see `check`); an unknown class.
     """
     names = photos.kept(classes, CLASSES)
-    return photos.pictures(_chosen(Path(root), split, names, limit, seed), names)
+    return photo_pictures(_chosen(Path(root), split, names, limit, seed), names)
 
 
 def truth(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0) -> Truth:
@@ -67,7 +67,7 @@ def truth(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limi
         ValueError: as `pictures`; on access, if a mask is missing or damaged.
     """
     names = photos.kept(classes, CLASSES)
-    return photos.truth(_chosen(Path(root), split, names, limit, seed), names, CLASSES)
+    return photo_truth(_chosen(Path(root), split, names, limit, seed), names, CLASSES)
 
 
 def check(
@@ -108,7 +108,7 @@ def check(
             problems += [f"{name} is in {split} and in val: what is trained on cannot be scored on" for name in sorted(shared)]
     everything = {item.id: item for items in chosen.values() for item in items}
     problems += photos.all_faults([(item.photo, item.mask, len(CLASSES)) for item in everything.values()], workers, progress)
-    refuse(f"things are wrong with the data in {root}", problems)
+    refuse(f"problem(s) with the data in {root}", problems)
     return {split: len(items) for split, items in chosen.items()}
 
 
@@ -124,7 +124,7 @@ def splits(root: str | os.PathLike) -> tuple[str, ...]:
 @lru_cache(maxsize=16)
 def _chosen(root: Path, split: str, names: tuple[str, ...], limit: int, seed: int) -> tuple[Item, ...]:
     items, problems = _items(root, split)
-    refuse(f"things are wrong with the lists and labels in {root}", problems)
+    refuse(f"problem(s) with the lists and labels in {root}", problems)
     return photos.choose(items, names, limit, seed)
 
 
@@ -277,7 +277,7 @@ def download(root: str | os.PathLike) -> dict[str, int]:
 
 def _ids(devkit: Path, split: str) -> list[str]:
     ids, problems = _listed(devkit, split)
-    refuse(f"things are wrong with {devkit}", problems)
+    refuse(f"problem(s) with {devkit} (a subset of VOC needs no `data voc`)", problems)
     return ids
 
 
