@@ -1,6 +1,7 @@
-"""python -m aelib run | verify | evaluate | publish | settings"""
+"""python -m aelib run | data | verify | evaluate | publish | settings"""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -30,12 +31,24 @@ def main(arguments: list[str] | None = None) -> int:
     evaluate.add_argument("--classes", type=int, default=21, metavar="N", help="labels, background included (default: 21)")
     evaluate.add_argument("--json", metavar="FILE", type=Path, help="write the numbers there too")
 
+    photos = commands.add_parser("data", help="make or check a data set of photographs; see data/README.md").add_subparsers(
+        dest="action", required=True
+    )
+    make = photos.add_parser("voc", help="VOC 2012 with SBD: download, convert, check; or take a devkit that is there")
+    look = photos.add_parser("check", help="list everything that is wrong with a data set, before any training")
+    look.add_argument("--dataset", choices=("voc", "folder"), default="voc", help="a devkit or a subset of one; or a folder of your own pictures")
+    for command in (make, look):
+        command.add_argument("--root", default="data", metavar="DIR", type=Path, help="where the data set is (default: data)")
+        command.add_argument("--workers", default=os.cpu_count() or 1, type=int, metavar="N", help="processes (default: one a core)")
+
     commands.add_parser("publish", help="put the finished runs/classroom into the repository: outputs into notebooks/, the run into data/")
     commands.add_parser("settings", help="list every setting: type, default, range, meaning")
     options = parser.parse_args(arguments)
     try:
         if options.command == "settings":
             print(describe())
+        elif options.command == "data":
+            _data(options)
         elif options.command == "evaluate":
             _evaluate(options)
         elif options.command == "verify":
@@ -54,6 +67,26 @@ def main(arguments: list[str] | None = None) -> int:
         print("aelib: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def _data(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from . import folder, voc
+
+    if options.action == "voc":
+        sizes = voc.download(options.root)
+        print(", ".join(f"{split} {size:,}" for split, size in sizes.items()))
+    source = folder if options.action == "check" and options.dataset == "folder" else voc
+    splits = folder.SPLITS if source is folder else voc.splits(options.root)
+    with tqdm(desc="checking", unit=" pictures", delay=0.5) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        sizes = source.check(options.root, dict.fromkeys(splits, 0), workers=options.workers, progress=progress)
+    print(f"{options.root}: nothing is wrong; pictures in " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
 
 
 def _verify(directory: Path, mend: bool) -> int:

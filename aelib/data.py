@@ -5,7 +5,7 @@ The two are different objects on purpose: training code is handed Pictures alone
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import creatures
+from .photos import Item, Lazy, read_labels, read_photo, relabelling
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,17 @@ def creature_truth(seed: int, split: str, count: int) -> Truth:
     """The masks and part maps of `creature_pictures(seed, split, count)`."""
     samples = _creatures(seed, split, count)
     return Truth([s.mask for s in samples], [s.parts for s in samples])
+
+
+def photo_pictures(items: Sequence[Item], classes: Sequence[str]) -> Pictures:
+    """Photographs on disk, read on access, with image-level labels of these classes; see `aelib.voc` and `aelib.folder`."""
+    labels = np.array([[name in item.labels for name in classes] for item in items], bool)
+    return Pictures(tuple(classes), tuple(item.id for item in items), Lazy(read_photo, (item.photo for item in items)), labels)
+
+
+def photo_truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str]) -> Truth:
+    """Their masks, read on access; of the known classes those that are not among `classes` become 255."""
+    return Truth(Lazy(partial(read_labels, become=relabelling(classes, known)), (item.mask for item in items)))
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

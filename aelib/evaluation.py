@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .files import picture
+from .files import plain, refuse
 from .masks import IGNORE
+from .photos import read_labels
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -76,28 +77,15 @@ def evaluate_folders(predictions: Path, masks: Path, list_file: Path, classes: i
     problems += [f"{list_file}: {name} is listed {count} times" for name, count in Counter(ids).items() if count > 1]
     matrix = np.zeros((classes, classes), np.int64)
     for name in ids:
-        if any(mark in name for mark in "/\\:\0") or name.startswith("."):  # it may not lead out of the folder, on any system
+        if not plain(name):
             problems.append(f"{list_file}: {name!r} is no plain id")
             continue
         try:
-            matrix += confusion(_read_labels(masks / f"{name}.png"), _read_labels(predictions / f"{name}.png"), classes)
+            matrix += confusion(read_labels(masks / f"{name}.png"), read_labels(predictions / f"{name}.png"), classes)
         except ValueError as error:
             problems.append(f"{name}: {error}")
-    if problems:
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        raise ValueError(f"{len(problems)} of the files to evaluate are wrong:\n  " + "\n  ".join(problems[:20]) + more)
+    refuse("of the files to evaluate are wrong", problems)
     values = [None if np.isnan(x) else float(x) for x in iou(matrix)]
     found = [x for x in values if x is not None]
     per_class = {str(label): value for label, value in enumerate(values)}
     return {"miou": sum(found) / len(found), "per_class": per_class, "images": len(ids), "list": list_file.name, "matrix": matrix.tolist()}
-
-
-def _read_labels(file: Path) -> np.ndarray:
-    try:
-        with picture(file, "PNG") as image:
-            labels, mode = np.asarray(image), image.mode
-    except FileNotFoundError:
-        raise ValueError(f"{file} is missing") from None
-    if labels.ndim != 2 or labels.dtype != np.uint8:
-        raise ValueError(f"{file} is a picture of mode {mode}, not a label map; save it as an 8-bit palette or grey PNG")
-    return labels

@@ -1,9 +1,10 @@
 """Writing whole files or none; reading JSON and pictures that may be damaged or hostile."""
 
+import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,25 @@ def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # a damaged picture raises nearly anything in Pillow
         raise ValueError(f"{file} cannot be read as a picture ({error})") from error
+
+
+def plain(name: str) -> bool:
+    """Whether a name from a list or a table stays in the folder it is put into, on any system."""
+    return bool(name) and not any(mark in name for mark in "/\\:\0") and not name.startswith(".")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """ " (did you mean ...?)" with the known name that is most alike; "" if none is."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def refuse(what: str, problems: Sequence[str]) -> None:
+    """Nothing, if there are no problems.
+
+    Raises:
+        ValueError: there are; the message is their number, `what`, and the first 20 of them, a line each.
+    """
+    if problems:
+        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise ValueError(f"{len(problems)} {what}:\n  " + "\n  ".join(problems[:20]) + more)

@@ -11,7 +11,7 @@ photographs (150 and 60 train pictures), so this is the paper's plain form.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from scipy.spatial.distance import cdist
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
-from .files import picture
+from .files import picture, refuse
 from .parallel import in_order
 
 COMPACTNESS = 20.0  # of SLIC: the larger, the squarer the superpixels (public code)
@@ -206,14 +206,58 @@ def inverted(maps: Iterable[np.ndarray]) -> bool:
     Raises:
         ValueError: there is no map.
     """
-    excess = []
-    for saliency in maps:
-        height, width = saliency.shape
-        ring = np.ones((height, width), bool)
-        y, x = max(height // 10, 1), max(width // 10, 1)
-        ring[y : height - y, x : width - x] = False
-        centre = saliency[height // 4 : height - height // 4, width // 4 : width - width // 4]
-        excess.append(saliency[ring].mean() - centre.mean())
+    excess = [_border_excess(saliency) for saliency in maps]
     if not excess:
         raise ValueError("maps: none were given; at least 1 is needed to tell whether they are inverted")
     return bool(np.mean(excess) > 0)
+
+
+def _border_excess(saliency: np.ndarray) -> float:
+    """Mean of the border less mean of the centre."""
+    height, width = saliency.shape
+    ring = np.ones((height, width), bool)
+    y, x = max(height // 10, 1), max(width // 10, 1)
+    ring[y : height - y, x : width - x] = False
+    centre = saliency[height // 4 : height - height // 4, width // 4 : width - width // 4]
+    return float(saliency[ring].mean() - centre.mean())
+
+
+def map_file(folder: str | os.PathLike, name: str) -> Path:
+    """Where the map of the picture `name` is: folder/NAME.png, or NAME.jpg if only that is there."""
+    files = [Path(folder) / f"{name}{suffix}" for suffix in (".png", ".jpg")]
+    return files[1] if files[1].exists() and not files[0].exists() else files[0]
+
+
+def check_maps(
+    folder: str | os.PathLike, sizes: Mapping[str, tuple[int, int]], workers: int = 1, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Everything that is wrong with a folder of saliency maps, before any training.
+
+    Args:
+        folder: `map_file`s, as `read_map` reads them.
+        sizes: id of each picture -> its (H, W).
+        workers: processes. progress: called with the number of maps done and of all.
+
+    Raises:
+        ValueError: maps that are missing, damaged, not grey or of another size; or, told from 20 readable ones on, maps with white for
+            background (`inverted`). All in one message.
+    """
+    problems, excess = [], []
+    jobs = [(map_file(folder, name), size) for name, size in sizes.items()]
+    for done, (problem, value) in enumerate(in_order(_look_at, jobs, workers), start=1):
+        if problem:
+            problems.append(problem)
+        else:
+            excess.append(value)
+        if progress is not None:
+            progress(done, len(jobs))
+    if len(excess) >= 20 and np.mean(excess) > 0:
+        problems.insert(0, f"{folder}: the maps are inverted, borders whiter than centres on average; white must be salient: save 255 - map")
+    refuse(f"problem(s) with the saliency maps in {folder}", problems)
+
+
+def _look_at(path: Path, size: tuple[int, int]) -> tuple[str, float]:
+    try:
+        return "", _border_excess(read_map(path, size))
+    except (ValueError, FileNotFoundError) as error:
+        return str(error), 0.0

@@ -15,7 +15,7 @@ import io, json, sys, tempfile
 from pathlib import Path
 import atheris
 with atheris.instrument_imports(include=["aelib", "PIL"]):
-    from aelib import evaluation, files, manifest, saliency, settings
+    from aelib import evaluation, files, manifest, photos, saliency, settings
 folder = Path(tempfile.mkdtemp())
 (folder / "x.png").write_bytes(open(sys.argv[2], "rb").read() if sys.argv[2] else b"")
 (folder / "list").write_text("x")
@@ -31,7 +31,7 @@ def json_(data):
 def png(data):
     (folder / "y.png").write_bytes(data)
     try:
-        evaluation._read_labels(folder / "y.png")
+        photos.read_labels(folder / "y.png")
     except ValueError:
         pass
 
@@ -39,6 +39,10 @@ def jpeg(data):
     (folder / "y.png").write_bytes(data)
     try:
         saliency.read_map(folder / "y.png", (8, 8))
+    except ValueError:
+        pass
+    try:
+        photos.read_photo(folder / "y.png")
     except ValueError:
         pass
 
