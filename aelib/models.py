@@ -50,9 +50,41 @@ def small_features() -> tuple[nn.Sequential, int]:
     return nn.Sequential(*layers), 64
 
 
+class FixedBatchNorm(nn.BatchNorm2d):
+    """Batch norm that keeps ImageNet's statistics, also under .train(); its scale and shift are trained.
+
+    Batches of a few crops are too small to measure statistics on, and erased pictures would move them from step to step.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+def mobilenet_v2_features() -> tuple[nn.Sequential, int]:
+    """torchvision's MobileNetV2 up to its last convolution (Sandler et al., CVPR 2018), dilated to output stride 8 as DeepLab does.
+
+    The first convolutions of features[7] and features[14] lose their stride 2; every 3x3 convolution behind a lost stride is dilated
+    by it. So each weight sees the neighbours it saw on ImageNet: the answer at every fourth place is the undilated network's own.
+
+    Output stride 8 (321 -> 41), 1280 channels. Layers and names are torchvision's, so its weights load one to one.
+    """
+    from torchvision.models import mobilenet_v2  # seconds to import: only where it is used
+
+    features = mobilenet_v2(weights=None, norm_layer=FixedBatchNorm).features
+    stride = dilation = 1
+    for module in features.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
+            module.padding = module.dilation = (dilation, dilation)
+            if module.stride == (2, 2) and stride == 8:
+                module.stride, dilation = (1, 1), 2 * dilation
+            stride *= module.stride[0]
+    return features, 1280
+
+
 #: name -> (features, width of fc6 and fc7, dilation of fc6, output stride, standard deviation of the last layer's first weights)
 BACKBONES = {
     "vgg16": (vgg16_features, 1024, 12, 8, 0.01),  # as DeepLab's
+    "mobilenet_v2": (mobilenet_v2_features, 256, 6, 8, 0.01),  # our choice: what a laptop trains, for crops of 160 to 321 pixels
     "small": (small_features, 64, 2, 4, 0.1),  # field of view 43 pixels, less than a creature; 0.1 as it has minutes to learn, not days
 }
 
@@ -62,14 +94,17 @@ class LargeFOV(nn.Module):
 
     Args:
         num_classes: score maps to give: C for the classifier, C + 1 (background first) for the segmentation network.
-        backbone: "vgg16" (the paper) or "small" (creatures).
+        backbone: "vgg16" (the paper), "mobilenet_v2" (laptops) or "small" (creatures). All start from random weights: `weights.load_pretrained`.
         dropout: probability after fc6 and after fc7; the paper's is 0.5.
+        frozen: leading layers of `features` that are not trained, so that backward stops before them. They keep ImageNet's edges and
+            textures, which is cheap where the photos are like ImageNet's (Fast R-CNN, section 4.5, freezes VGG16's conv1 and conv2, here
+            frozen=10, for 0.3 points of mAP), and wrong with random weights.
 
     Raises:
-        ValueError: the backbone is unknown, or there is no class.
+        ValueError: the backbone is unknown, there is no class, or there are not so many layers to freeze.
     """
 
-    def __init__(self, num_classes: int, backbone: str = "vgg16", dropout: float = 0.5) -> None:
+    def __init__(self, num_classes: int, backbone: str = "vgg16", dropout: float = 0.5, frozen: int = 0) -> None:
         super().__init__()
         if backbone not in BACKBONES:
             raise ValueError(f"backbone: {backbone!r} is unknown; choose one of {', '.join(BACKBONES)}")
@@ -89,6 +124,9 @@ class LargeFOV(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         nn.init.normal_(self.score.weight, std=std)
+        if not 0 <= frozen <= len(self.features):
+            raise ValueError(f"frozen: {frozen} layers are to be frozen; the features of {backbone} have 0 to {len(self.features)}")
+        self.features[:frozen].requires_grad_(False)
 
     def embed(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> the features f before the scores, (N, K, h, w), h = H / stride rounded up."""

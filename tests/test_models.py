@@ -1,13 +1,15 @@
 """aelib.models against VGG16's layer table, torchvision's VGG16 and the receptive field's closed form."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models import vgg16
+from torchvision.models import mobilenet_v2, vgg16
 
-from aelib.models import BACKBONES, LargeFOV, classify
+from aelib.models import BACKBONES, LargeFOV, classify, mobilenet_v2_features
 
 # (kernel, stride, dilation) of every layer that looks at neighbours, from the papers' layer tables
 CONV, POOL2 = (3, 1, 1), (3, 2, 1)
@@ -21,7 +23,13 @@ VGG_LAYERS = [
 ]
 FC6_DILATION = BACKBONES["small"][2]  # ours to tune
 SMALL_LAYERS = [(3, 2, 1), CONV, POOL2, CONV, CONV, (3, 1, FC6_DILATION), (1, 1, 1), (1, 1, 1)]
-LAYERS = {"vgg16": VGG_LAYERS, "small": SMALL_LAYERS}
+# (repeats, stride) of the table of Sandler et al., with the 3x3 convolution's dilation at output stride 8: (of the first, of the others)
+BOTTLENECKS = [(1, 1, 1, 1), (2, 2, 1, 1), (3, 2, 1, 1), (4, 1, 1, 2), (3, 1, 2, 2), (3, 1, 2, 4), (1, 1, 4, 4)]
+MOBILENET_LAYERS = [(3, 2, 1)]
+for repeats, stride, first, others in BOTTLENECKS:
+    MOBILENET_LAYERS += [(3, stride, first), *[(3, 1, others)] * (repeats - 1)]
+MOBILENET_LAYERS += [(3, 1, BACKBONES["mobilenet_v2"][2])]
+LAYERS = {"vgg16": VGG_LAYERS, "small": SMALL_LAYERS, "mobilenet_v2": MOBILENET_LAYERS}
 
 
 def receptive_field(layers: list[tuple[int, int, int]]) -> tuple[int, int]:
@@ -36,24 +44,31 @@ def receptive_field(layers: list[tuple[int, int, int]]) -> tuple[int, int]:
 def test_closed_form_of_the_receptive_fields():
     assert receptive_field(VGG_LAYERS) == (419, 8)
     assert receptive_field(SMALL_LAYERS) == (27 + 8 * FC6_DILATION, 4)
+    assert receptive_field(MOBILENET_LAYERS) == (491 + 16 * BACKBONES["mobilenet_v2"][2], 8)  # 491 as without dilation
+
+
+def on_meta(backbone: str, frozen: int = 0) -> LargeFOV:
+    """Shapes without numbers: the meta device computes nothing, so this is fast."""
+    with torch.device("meta"):
+        return LargeFOV(21, backbone, frozen=frozen).eval()
 
 
 @pytest.fixture(scope="module")
 def vgg() -> LargeFOV:
-    """Shapes without numbers: the meta device computes nothing, so this is fast."""
-    with torch.device("meta"):
-        return LargeFOV(21, "vgg16").eval()
+    return on_meta("vgg16")
 
 
-def test_vgg16_gives_41_scores_for_321_pixels(vgg):
-    assert vgg(torch.rand(1, 3, 321, 321, device="meta")).shape == (1, 21, 41, 41)
-    assert vgg.stride == 8
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+def test_41_scores_for_321_pixels(backbone):
+    network = on_meta(backbone)
+    assert network(torch.rand(1, 3, 321, 321, device="meta")).shape == (1, 21, 41, 41)
+    assert network.stride == 8
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "small"])
+@pytest.mark.parametrize("backbone", LAYERS)
 @pytest.mark.parametrize("size", [(33, 40), (1, 1), (96, 31)])
-def test_output_is_the_size_over_the_stride_rounded_up(vgg, backbone, size):
-    network = vgg if backbone == "vgg16" else LargeFOV(21, "small").eval()
+def test_output_is_the_size_over_the_stride_rounded_up(backbone, size):
+    network = on_meta(backbone)
     stride = receptive_field(LAYERS[backbone])[1]
     assert network.stride == stride
     image = torch.rand(1, 3, *size, device=network.score.weight.device)
@@ -101,6 +116,78 @@ def test_layers_of_vgg16(vgg):
     assert got == VGG_LAYERS
 
 
+def test_parameters_of_mobilenet_by_hand():
+    network = on_meta("mobilenet_v2")
+    assert sum(p.numel() for p in network.features.parameters()) == 3_504_872 - 1_281_000  # torchvision's published number, less its classifier
+    fc6, fc7, score = 9 * 1280 * 256 + 256, 256 * 256 + 256, 256 * 21 + 21
+    assert sum(p.numel() for p in network.parameters()) == 2_223_872 + fc6 + fc7 + score
+
+
+@torch.no_grad()
+def test_vgg16_begins_as_torchvisions():
+    """Until the first pool, which LargeFOV changes; and each convolution that is not dilated, by itself."""
+    torch.manual_seed(0)
+    ours, theirs = LargeFOV(1, "vgg16").features, vgg16(weights=None, init_weights=False).features
+    ours.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, 3, 20, 17)
+    torch.testing.assert_close(ours[:4](image), theirs[:4](image), rtol=0, atol=0)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert type(mine) is type(other)
+        if isinstance(mine, nn.Conv2d) and mine.dilation == (1, 1):
+            x = torch.rand(1, mine.in_channels, 6, 5)
+            torch.testing.assert_close(mine(x), other(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("size", [(97, 65), (64, 50), (33, 1)])
+@torch.no_grad()
+def test_every_fourth_place_of_the_dilated_mobilenet_is_the_undilated_ones(size):
+    torch.manual_seed(0)
+    theirs = mobilenet_v2(weights=None).features.eval().double()
+    for name, value in theirs.state_dict().items():  # statistics as of a trained network: nothing is 0 or 1
+        if name.endswith(("running_mean", "running_var", ".1.weight", ".1.bias")):
+            value.uniform_(0.5, 1.5)
+    ours = mobilenet_v2_features()[0].double()
+    ours.load_state_dict(theirs.state_dict())
+    image = torch.rand(1, 3, *size, dtype=torch.float64)
+    wanted = theirs(image)
+    assert wanted.std() > 0.1
+    torch.testing.assert_close(ours(image)[..., ::4, ::4], wanted)
+    torch.testing.assert_close(ours[:7](image), theirs[:7](image))  # to stride 8 nothing is changed
+
+
+@torch.no_grad()
+def test_training_mode_moves_no_statistics_of_mobilenet():
+    torch.manual_seed(0)
+    network = LargeFOV(2, "mobilenet_v2", dropout=0.0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    image = torch.rand(2, 3, 33, 33)
+    as_made, trained = network(image), network.train()(image)
+    torch.testing.assert_close(as_made, network.eval()(image), rtol=0, atol=0)
+    torch.testing.assert_close(trained, as_made, rtol=0, atol=0)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(("backbone", "frozen"), [("mobilenet_v2", 7), ("small", 3), ("small", 0)])
+def test_frozen_layers_get_no_gradient_and_the_others_do(backbone, frozen):
+    torch.manual_seed(0)
+    network = LargeFOV(2, backbone, frozen=frozen).train()
+    network(torch.rand(2, 3, 33, 33)).square().sum().backward()
+    cold = {id(p) for p in network.features[:frozen].parameters()}
+    assert all((p.grad is None) == (id(p) in cold) for p in network.parameters())
+
+
+@pytest.mark.parametrize("frozen", [-1, 32])
+def test_layers_that_are_not_there_cannot_be_frozen(frozen):
+    with pytest.raises(ValueError, match=f"frozen: {frozen} .* vgg16 have 0 to 31"):
+        on_meta("vgg16", frozen)
+
+
+def test_torchvision_is_imported_for_mobilenet_only():
+    lines = ["import sys, torch, aelib.augment, aelib.models, aelib.prediction, aelib.weights", "torch.set_default_device('meta')"]
+    lines += ["aelib.models.LargeFOV(1, 'small')", "aelib.models.LargeFOV(1, 'vgg16')", "assert 'torchvision' not in sys.modules"]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
+
+
 def one_channel(network: LargeFOV) -> LargeFOV:
     """The same geometry with one channel, positive weights and no bias: an impulse passes exactly where something is connected.
 
@@ -118,7 +205,7 @@ def one_channel(network: LargeFOV) -> LargeFOV:
     return network.double().eval()
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "small"])
+@pytest.mark.parametrize("backbone", LAYERS)
 @torch.no_grad()
 def test_receptive_field_is_the_closed_form(backbone):
     width, stride = receptive_field(LAYERS[backbone])
