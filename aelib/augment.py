@@ -96,7 +96,7 @@ def _window(scaled: Tensor, g: Geometry, fill: Tensor) -> Tensor:
 class CropSet(Dataset):
     """Photos for fit(): a random crop of each, of the label map with it, and whatever else belongs to the picture.
 
-    Item i is random by (torch.initial_seed(), i) alone: fit() seeds torch anew each epoch, and `seed_worker` does it in the DataLoader's
+    Item i is random by (torch.initial_seed(), i) alone: fit() seeds torch anew each epoch, and in the DataLoader's
     processes, so the numbers are the same for any number of workers and any order. Under another loop, call torch.manual_seed every epoch.
 
     Regions are erased from the whole picture, before it is scaled: a crop's pixel then mixes nothing of what was erased. (A mask scaled
@@ -152,7 +152,3 @@ class CropSet(Dataset):
             raise ValueError(f"{self.pictures.ids[i]}: {what} and the picture have {sizes} (width x height); they must agree")
         return map
 
-
-def seed_worker(seed: int, worker: int) -> None:
-    """For DataLoader(worker_init_fn=functools.partial(seed_worker, seed)): all workers seed torch as the main process does with `seed`."""
-    torch.manual_seed(seed)

@@ -135,8 +135,8 @@ class LargeFOV(nn.Module):
         return self.dropout(F.relu(self.fc7(x)))
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> scores (N, num_classes, h, w); no softmax, no sigmoid."""
-        return self.score(self.embed(image))
+        """RGB in [0, 1], (N, 3, H, W) -> scores (N, num_classes, h, w), float32 under autocast, too; no softmax, no sigmoid."""
+        return self.score(self.embed(image)).float()
 
 
 def classify(scores: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ def fit(
     learning_rate: float,
     weight_decay: float,
     last_layer_factor: float = 10.0,
+    optimiser: str = "adamw",
+    momentum: float = 0.9,
+    drop_epoch: int = 6,
+    precision: str = "float32",
+    loaders: int = 0,
     seed: int,
     checkpoint: Path | None = None,
     report: Callable[[int, int, float], None] | None = None,
 ) -> list[float]:
-    """Train in place with AdamW under a one-cycle schedule (our choice: a short schedule from random weights).
+    """Train in place: AdamW under a one-cycle schedule (our choice: a short schedule), or SGD with momentum and one drop (the paper's).
 
     Each epoch seeds itself from (seed, epoch), so a training resumed after a kill gives the numbers of one that was not.
 
@@ -40,9 +46,14 @@ def fit(
         dataset: items are tuples of tensors; a batch of them is what `loss` gets.
         loss: loss(model, *batch, progress) -> scalar tensor; progress is the share of the epochs that is done, in [0, 1).
         epochs, batch_size: counts; the last, smaller batch of an epoch is used too.
-        learning_rate: the schedule's peak.
+        learning_rate: the one-cycle schedule's peak; SGD's until the drop.
         last_layer_factor: how much faster the parameters named score.* learn; the paper's last layer has ten times the rate.
-        weight_decay: decoupled, on all parameters, in proportion to their learning rate.
+        weight_decay: on all parameters; AdamW's is decoupled, in proportion to their learning rate, SGD's is added to the gradient.
+        optimiser: "adamw" or "sgd".
+        momentum, drop_epoch: SGD's; after so many epochs its rate is a tenth.
+        precision: "bfloat16" computes the network under autocast; weights, loss and optimiser stay float32.
+        loaders: processes that read the samples ahead; 0 reads them here. The numbers are the same if items are random by torch's seed
+            and their own index alone, as augment.CropSet's.
         seed: for the order of the samples, their augmentation, and dropout.
         checkpoint: file for the state after each epoch; continued from when it exists, removed by the caller when the result is safe.
             One that is damaged or of another training is said and not used: the training begins again.
@@ -57,43 +68,57 @@ def fit(
     """
     model.to(DEVICE, memory_format=torch.channels_last).train()
     last = [p for name, p in model.named_parameters() if name.startswith("score.")]
-    rest = [p for name, p in model.named_parameters() if not name.startswith("score.")]
+    rest = [p for name, p in model.named_parameters() if not name.startswith("score.") and p.requires_grad]
     groups = [{"params": p, "lr": lr} for p, lr in ((rest, learning_rate), (last, last_layer_factor * learning_rate)) if p]
-    optimiser = torch.optim.AdamW(groups, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [g["lr"] for g in groups], total_steps=epochs * math.ceil(len(dataset) / batch_size))
+    rates, steps = torch.optim.lr_scheduler, math.ceil(len(dataset) / batch_size)
+    if optimiser == "sgd":
+        method = torch.optim.SGD(groups, momentum=momentum, weight_decay=weight_decay)
+        schedule = rates.MultiStepLR(method, [drop_epoch * steps], gamma=0.1)
+    else:
+        method = torch.optim.AdamW(groups, weight_decay=weight_decay)
+        schedule = rates.OneCycleLR(method, [g["lr"] for g in groups], total_steps=epochs * steps)
     losses: list[float] = []
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay}
     recipe |= {"last_layer_factor": last_layer_factor, "seed": seed, "samples": len(dataset), "shapes": shapes}
+    recipe |= {"optimiser": optimiser, "momentum": momentum, "drop_epoch": drop_epoch, "precision": precision}
     if checkpoint is not None and (state := load_checkpoint(checkpoint, recipe)):
-        for part, name in ((model, "model"), (optimiser, "optimiser"), (schedule, "schedule")):
+        for part, name in ((model, "model"), (method, "optimiser"), (schedule, "schedule")):
             part.load_state_dict(state[name])
         losses = state["losses"]
     for epoch in range(len(losses), epochs):
         torch.manual_seed(seed * 1_000 + epoch)
         order = torch.Generator().manual_seed(seed * 1_000 + epoch)
         total = 0.0
-        for step, batch in enumerate(DataLoader(dataset, batch_size, shuffle=True, generator=order), start=1):
-            batch = [part.to(DEVICE) for part in batch]
-            value = loss(model, *batch, epoch / epochs)
+        same_seed = partial(seed_worker, seed * 1_000 + epoch)
+        batches = DataLoader(dataset, batch_size, shuffle=True, generator=order, num_workers=loaders, worker_init_fn=same_seed)
+        for step, batch in enumerate(batches, start=1):
+            batch = [part.to(DEVICE, non_blocking=True) for part in batch]
+            with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                value = loss(model, *batch, epoch / epochs)
             if not math.isfinite(value.item()):
                 where = f"epoch {epoch + 1} of {epochs}, step {step}"
                 raise FloatingPointError(f"the training loss became {value.item()} in {where}; a smaller learning_rate may help")
-            optimiser.zero_grad()
+            method.zero_grad()
             value.backward()
-            optimiser.step()
+            method.step()
             schedule.step()
             total += value.item() * len(batch[0])
         losses.append(total / len(dataset))
         for name, weight in model.state_dict().items():
             finite(weight, f"weight {name} after epoch {epoch + 1} of {epochs}")
         if checkpoint is not None:
-            parts = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+            parts = {"model": model.state_dict(), "optimiser": method.state_dict(), "schedule": schedule.state_dict()}
             save_checkpoint(checkpoint, parts | {"losses": losses, "recipe": recipe})
         if report is not None:
             report(epoch + 1, epochs, losses[-1])
     model.eval()
     return losses
+
+
+def seed_worker(seed: int, worker: int) -> None:
+    """All of a DataLoader's processes seed torch as the main process does: DataLoader itself would give each another seed."""
+    torch.manual_seed(seed)
 
 
 def save_checkpoint(file: Path, state: dict[str, Any]) -> None:
