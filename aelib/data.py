@@ -23,7 +23,7 @@ class Pictures:
     Attributes:
         classes: names of the C object classes; background is not among them.
         ids: one name a picture, unique.
-        images: RGB, each (H, W, 3) uint8.
+        images: RGB, each (H, W, 3) uint8, of any size; photographs are read from disk on access (`photos.Lazy`).
         labels: image-level labels, (n, C) bool.
     """
 
@@ -37,8 +37,11 @@ class Pictures:
 
     def mean_pixel(self) -> np.ndarray:
         """Mean RGB over all pixels of the split, (3,) float64 in [0, 255]: what erased pixels become."""
-        total = sum(image.reshape(-1, 3).sum(axis=0, dtype=np.int64) for image in self.images)
-        return total / sum(image.shape[0] * image.shape[1] for image in self.images)
+        total, pixels = np.zeros(3, np.int64), 0
+        for image in self.images:  # once: they may be read from disk
+            total += image.reshape(-1, 3).sum(axis=0, dtype=np.int64)
+            pixels += image.shape[0] * image.shape[1]
+        return total / pixels
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def read_photo(file: Path) -> np.ndarray:
     """A photograph as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
     JPEG, PNG or WebP; grey, palette, RGB, CMYK. Transparency is laid over white, as a page would show it. Grey of 16 bits is scaled,
-    65535 to 255 (not stretched); of 16-bit colour Pillow reads the upper bytes. Colour profiles are not applied.
+    65535 to 255 (not stretched); of 16-bit colour Pillow reads the upper bytes. Colour profiles are not applied. A JPEG with nonsense
+    inside (not: cut off) decodes without an error: its format has no checksum.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -22,9 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aelib import files, lesson, training
+from aelib import files, lesson, training, voc
+from aelib import folder as own_pictures
 from aelib.evaluation import evaluate_folders
 from aelib.manifest import _digest
+from aelib.photos import faults, read_photo, size_of
 from aelib.runs import ROOT, Run, RunError, save_mask, save_tensors
 from aelib.saliency import read_map
 from aelib.settings import make, parse
@@ -121,11 +123,15 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("size", [(8_000, 8_000), (10_000, 10_000), (60_000, 60_000), (2**31 - 1, 1)])
 def test_an_image_bomb_is_refused_by_its_header(tmp_path, size, monkeypatch):
+    Image.init()  # loads the formats, one of which draws a picture as it is imported
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
     (tmp_path / "a.png").write_bytes(bomb(*size))
     (tmp_path / "list").write_text("a")
     with pytest.raises(ValueError, match=r"a\.png cannot be read as a picture \(.*pixels"):
         read_map(tmp_path / "a.png", size[::-1])
+    for read in (read_photo, size_of):
+        with pytest.raises(ValueError, match=r"a\.png cannot be read as a picture \(.*pixels"):
+            read(tmp_path / "a.png")
     with pytest.raises(ValueError, match="pixels"):
         evaluate_folders(tmp_path, tmp_path, tmp_path / "list", 2)
 
@@ -257,6 +263,50 @@ def test_label_png(folder, count, data):
 def test_saliency_jpeg(folder, count, data):
     (folder / "bad.jpg").write_bytes(data.draw(mutated((folder / "map.jpg").read_bytes())))
     tried(lambda: read_map(folder / "bad.jpg", (8, 8)), ValueError)
+    count["inputs tried"] += 1
+
+
+@given(st.data(), st.sampled_from(["JPEG", "PNG", "WEBP"]))
+@fuzz
+def test_photo(folder, count, data, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)).save(stream := io.BytesIO(), kind, exif=exif)
+    bad = data.draw(mutated(stream.getvalue()))
+    for content in (bad, mended(bad)) if kind == "PNG" else (bad,):
+        (folder / "photo").write_bytes(content)
+        tried(lambda: read_photo(folder / "photo"), ValueError)
+        tried(lambda: size_of(folder / "photo"), ValueError)
+        assert isinstance(faults(folder / "photo", folder / "photo", 20), list)
+        count["inputs tried"] += 1
+
+
+@given(st.data())
+@fuzz
+def test_devkit_lists_and_labels(folder, count, data):
+    devkit = folder / "VOCdevkit" / "VOC2012"
+    for name in ("ImageSets/Segmentation", "Annotations"):
+        (devkit / name).mkdir(parents=True, exist_ok=True)
+    (devkit / "ImageSets/Segmentation/val.txt").write_bytes(b"a\n")
+    (devkit / "image_labels.json").write_bytes(data.draw(mutated(b'{"a": ["cat"]}') | trees.map(lambda tree: json.dumps({"a": tree}).encode())))
+    annotation = b"<annotation><object><name>cat</name></object></annotation>"
+    (devkit / "Annotations/a.xml").write_bytes(data.draw(mutated(annotation)))
+    tried(lambda: voc.check(folder, {"val": 0}), ValueError)
+    (devkit / "Annotations/a.xml").unlink()
+    (devkit / "Annotations").rmdir()
+    tried(lambda: voc.check(folder, {"val": 0}), ValueError)
+    (devkit / "ImageSets/Segmentation/val.txt").write_bytes(data.draw(mutated(b"a\nb\n")))
+    tried(lambda: voc.check(folder, {"val": 0}), ValueError)
+    count["inputs tried"] += 1
+
+
+@given(st.data())
+@fuzz
+def test_table_of_own_pictures(folder, count, data):
+    (folder / "labels.csv").write_bytes(data.draw(mutated(b'file,labels,split\na.jpg,"cat;dog",train\nb.jpg,dog,val\n')))
+    (folder / "classes.txt").write_bytes(data.draw(mutated(b"cat\ndog\n") | st.just(b"cat\ndog\n")))
+    tried(lambda: own_pictures.pictures(folder, "train"), ValueError)
+    tried(lambda: own_pictures.check(folder, {"train": 0, "val": 0}), ValueError)
     count["inputs tried"] += 1
 
 

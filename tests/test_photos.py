@@ -98,6 +98,11 @@ def test_a_16_bit_scan_is_turned_too(save):
     np.testing.assert_array_equal(read_photo(save(Image.fromarray(values), exif=exif))[..., 0], [[0], [1], [2]])
 
 
+def test_of_a_telephones_pair_of_pictures_the_first_is_read(save):
+    file = save(Image.new("RGB", (4, 6), "red"), "a.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (2, 2))])
+    assert size_of(file) == (6, 4) == read_photo(file).shape[:2] and read_photo(file)[0, 0, 0] > 250
+
+
 def test_size_of_decodes_nothing(save, monkeypatch):
     file = save(Image.new("RGB", (300, 200)), "a.jpg")
     file.write_bytes(file.read_bytes()[:700])  # only the header

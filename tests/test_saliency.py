@@ -12,7 +12,9 @@ from aelib.creatures import creature
 from aelib.saliency import (
     adjacency,
     boundary_connectivity,
+    check_maps,
     inverted,
+    map_file,
     optimise,
     read_map,
     robust_background,
@@ -340,3 +342,34 @@ def test_inverted():
     assert not inverted([np.zeros((5, 5)), np.ones((1, 3))])  # flat maps, and thin ones, take no side
     with pytest.raises(ValueError, match="maps: none"):
         inverted([])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_check_maps_names_all_that_is_wrong(tmp_path, workers):
+    shape = disc(20, 10, 10, 5)
+    for i in range(24):
+        Image.fromarray(np.where(shape, 250, 5).astype(np.uint8)).save(tmp_path / f"p{i}.png")
+    (tmp_path / "p0.png").rename(tmp_path / "other.png")
+    Image.fromarray(np.uint8(shape) * 255).save(tmp_path / "p1.jpg")  # beside p1.png: that one is taken
+    (tmp_path / "p2.png").unlink()
+    Image.fromarray(np.uint8(shape) * 255).save(tmp_path / "p2.jpg")
+    names, seen = [f"p{i}" for i in range(24)], []
+    check_maps(tmp_path, dict.fromkeys(names[1:], (20, 20)), workers, lambda *counts: seen.append(counts))
+    assert seen == [(n, 23) for n in range(1, 24)]
+    assert map_file(tmp_path, "p1").suffix == ".png" and map_file(tmp_path, "p2").suffix == ".jpg"
+    (tmp_path / "p3.png").write_bytes(b"")
+    with pytest.raises(ValueError) as caught:
+        check_maps(tmp_path, dict.fromkeys(names, (20, 20)) | {"p4": (20, 30)}, workers)
+    lines = str(caught.value).splitlines()
+    assert [any(what in line for line in lines) for what in ("p0.png: no such", "p3.png cannot be read", "p4.png: the map is 20x20")] == [True] * 3
+    assert lines[0].startswith("3 problem(s)") and len(lines) == 4
+
+
+def test_check_maps_finds_maps_that_are_inverted_from_20_on(tmp_path):
+    for i in range(20):
+        Image.fromarray(np.where(disc(20, 10, 10, 5), 5, 250).astype(np.uint8)).save(tmp_path / f"p{i}.png")
+    sizes = dict.fromkeys([f"p{i}" for i in range(20)], (20, 20))
+    with pytest.raises(ValueError, match=r"the maps are inverted.*white must be salient"):
+        check_maps(tmp_path, sizes)
+    del sizes["p0"]
+    check_maps(tmp_path, sizes)  # too few to tell: a picture or two may well have a border that stands out
