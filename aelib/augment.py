@@ -151,4 +151,3 @@ class CropSet(Dataset):
             sizes = " and ".join(f"{w} x {h} pixels" for h, w in (map.shape[-2:], image.shape[-2:]))
             raise ValueError(f"{self.pictures.ids[i]}: {what} and the picture have {sizes} (width x height); they must agree")
         return map
-

@@ -64,9 +64,8 @@ def never_mined(pixels: np.ndarray, pictures: np.ndarray, classes: Sequence[str]
 
 def mostly_ignored(seeds: Sequence[np.ndarray]) -> list[str]:
     """S, each (H, W) uint8, that leaves next to nothing to learn from, or no object at all."""
-    size = sum(s.size for s in seeds)
-    ignored = sum(int((s == IGNORE).sum()) for s in seeds) / size
-    objects = sum(int(((s != IGNORE) & (s != 0)).sum()) for s in seeds)
+    counts = sum(np.bincount(s.ravel(), minlength=IGNORE + 1) for s in seeds)
+    ignored, objects = counts[IGNORE] / counts.sum(), counts[1:IGNORE].sum()
     warnings = [f"{ignored:.1%} of S is ignored: hardly anything is left to learn from"] if ignored >= MOSTLY_IGNORED else []
     return warnings + ([] if objects else ["S holds no object pixel: a network can only learn background from it"])
 

@@ -6,6 +6,7 @@ The two are different objects on purpose: training code is handed Pictures alone
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from . import creatures
-from .photos import Item, Lazy, read_labels, read_photo, relabelling
+from .erasing import erase
+from .masks import IGNORE
+from .photos import Item, Lazy, read_labels, read_photo, relabelling, size_of
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,22 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Truth:
-    """A split as evaluation sees it: masks, each (H, W) uint8 (0 background, c + 1 for class c, 255 void), and part maps, or none."""
+    """A split as evaluation sees it.
+
+    Attributes:
+        masks: each (H, W) uint8: 0 background, c + 1 for class c, 255 void.
+        parts: part maps, each (H, W) uint8, an index into part_names.
+        part_names: the first is what is no part. Photographs only have PHOTO_PARTS.
+        object_parts: those that belong to objects.
+    """
 
     masks: Sequence[np.ndarray] = field(repr=False)
-    parts: Sequence[np.ndarray] | None = field(default=None, repr=False)
+    parts: Sequence[np.ndarray] = field(repr=False)
+    part_names: tuple[str, ...]
+    object_parts: tuple[str, ...]
+
+
+PHOTO_PARTS = ("background", "object", "void")
 
 
 @lru_cache(maxsize=4)
@@ -67,7 +82,7 @@ def creature_pictures(seed: int, split: str, count: int) -> Pictures:
 def creature_truth(seed: int, split: str, count: int) -> Truth:
     """The masks and part maps of `creature_pictures(seed, split, count)`."""
     samples = _creatures(seed, split, count)
-    return Truth([s.mask for s in samples], [s.parts for s in samples])
+    return Truth([s.mask for s in samples], [s.parts for s in samples], creatures.PARTS, ("head", "body", "limbs"))
 
 
 def photo_pictures(items: Sequence[Item], classes: Sequence[str]) -> Pictures:
@@ -78,7 +93,25 @@ def photo_pictures(items: Sequence[Item], classes: Sequence[str]) -> Pictures:
 
 def photo_truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str]) -> Truth:
     """Their masks, read on access; of the known classes those that are not among `classes` become 255."""
-    return Truth(Lazy(partial(read_labels, become=relabelling(classes, known)), (item.mask for item in items)))
+    return _photo_truth(partial(read_labels, become=relabelling(classes, known)), [item.mask for item in items])
+
+
+def no_truth(pictures: Pictures) -> Truth:
+    """For photographs without masks: all is void, so nothing is counted, and every score is NaN."""
+    return _photo_truth(_void, pictures.images.files)
+
+
+def _photo_truth(read: Callable[[Path], np.ndarray], files: Sequence[Path]) -> Truth:
+    return Truth(Lazy(read, files), Lazy(partial(_photo_parts, read), files), PHOTO_PARTS, ("object",))
+
+
+def _photo_parts(read: Callable[[Path], np.ndarray], file: Path) -> np.ndarray:
+    mask = read(file)
+    return ((mask > 0) + (mask == IGNORE).astype(np.uint8)).astype(np.uint8)
+
+
+def _void(photo: Path) -> np.ndarray:
+    return np.full(size_of(photo), IGNORE, np.uint8)
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
@@ -87,12 +120,13 @@ def to_tensor(image: np.ndarray) -> Tensor:
 
 
 class TrainingSet(Dataset):
-    """Pictures for fit(): image and label map, mirrored together at random, and whatever else belongs to the picture.
+    """Pictures of one size for fit(): image and label map, mirrored together at random, and whatever else belongs to the picture.
 
     Args:
         pictures: the split.
         target: target(i) -> tensors of picture i that need no geometry (image-level labels, confidences).
-        image: image(i) -> (3, H, W) float32 tensor in [0, 1]; default the picture itself. Erasing comes in here.
+        fill: mean pixel of the training set, (3,) in [0, 1]: what erased pixels become.
+        gone: gone(i) -> regions to erase from picture i, (C, H, W) bool; None where nothing is. Nothing erased is ever written to a file.
         masks: label maps, each (H, W) uint8; None where there is nothing to segment.
     """
 
@@ -100,17 +134,21 @@ class TrainingSet(Dataset):
         self,
         pictures: Pictures,
         target: Callable[[int], tuple[Tensor, ...]],
-        image: Callable[[int], Tensor] | None = None,
+        *,
+        fill: Tensor,
+        gone: Callable[[int], Tensor] | None = None,
         masks: Sequence[np.ndarray] | None = None,
     ) -> None:
-        self.pictures, self.target, self.masks = pictures, target, masks
-        self.image = image or (lambda i: to_tensor(pictures.images[i]))
+        self.pictures, self.target, self.fill, self.gone, self.masks = pictures, target, fill, gone, masks
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, i: int) -> tuple[Tensor, ...]:
-        parts = [self.image(i)] if self.masks is None else [self.image(i), torch.from_numpy(self.masks[i])]
+        image = to_tensor(self.pictures.images[i])
+        parts = [image if self.gone is None else erase(image, self.gone(i), self.fill)]
+        if self.masks is not None:
+            parts.append(torch.from_numpy(self.masks[i]))
         if torch.rand(()) < 0.5:
             parts = [part.flip(-1) for part in parts]
         return *parts, *self.target(i)

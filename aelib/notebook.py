@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +63,31 @@ def epoch_report(name: str) -> Callable[[int, int, float], None]:
         bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
         bar.update(epoch - bar.n)
         if epoch == epochs:
+            bar.close()
+
+    return report
+
+
+def count_report(name: str, total: int = 0) -> Callable[..., None]:
+    """For work on many pictures, called with the number done (and of all, if it is not known before): a bar, or headless a line a minute."""
+    if not (sys.stdout.isatty() or live()):
+        last = time.monotonic()
+
+        def line(done: int, total: int = total) -> None:
+            nonlocal last
+            if time.monotonic() - last > 60:
+                last = time.monotonic()
+                print(f"  {name}: {done} of {total} pictures", flush=True)
+
+        return line
+    from tqdm.auto import tqdm
+
+    bar = tqdm(desc=name, unit="picture", total=total or None)
+
+    def report(done: int, total: int = total) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+        if done == total:
             bar.close()
 
     return report

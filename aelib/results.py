@@ -116,8 +116,7 @@ def git_state() -> dict[str, Any] | None:
 def data_hash(pictures: Pictures, truth: Truth) -> str:
     """SHA-256 over all that a split holds: classes, and each picture's id, size, pixels, labels, mask and part map."""
     digest = hashlib.sha256(repr(pictures.classes).encode())
-    parts = truth.parts if truth.parts is not None else [np.zeros((0, 0), np.uint8)] * len(pictures)
-    for name, *arrays in zip(pictures.ids, pictures.images, pictures.labels, truth.masks, parts, strict=True):
+    for name, *arrays in zip(pictures.ids, pictures.images, pictures.labels, truth.masks, truth.parts, strict=True):
         digest.update(name.encode())
         for array in arrays:
             digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())

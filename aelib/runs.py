@@ -29,6 +29,7 @@ from . import manifest
 from . import settings as settings_module
 from .files import picture, read_json, sha256, write_json, write_whole
 from .locking import LockedError, locked
+from .photos import Lazy
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent  # relative run directories of notebooks start here, wherever Jupyter was started
@@ -133,10 +134,13 @@ class Run:
         except SafetensorError as error:
             raise RunError(f"{self.directory / stage / name} cannot be read: {error}") from error
 
-    def images(self, stage: str, ids: tuple[str, ...]) -> list[np.ndarray]:
-        """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8."""
+    def images(self, stage: str, ids: tuple[str, ...]) -> Lazy:
+        """The PNGs ID.png of a finished stage as stored: label maps, or saliency in 0..255; each (H, W) uint8.
+
+        All are checked against the manifest now, and decoded on access.
+        """
         known = self._hashes(stage)  # read once, not once a picture
-        return [_pixels(self._checked(stage, f"{name}.png", known)) for name in ids]
+        return Lazy(_pixels, [self._checked(stage, f"{name}.png", known) for name in ids])
 
     # --- making a stage --------------------------------------------------------------------------------------------------
 

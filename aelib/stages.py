@@ -1,5 +1,6 @@
 """The stages of the method, each reading what earlier ones left in the run directory and adding its own folder.
 
+    data           what was checked of the data set before any training; the training split's mean pixel
     classifier-K   one round of adversarial erasing: weights, mined regions of the training split, losses
     saliency       a saliency map for each training picture
     seeds-K        S from the regions of K steps and the saliency
@@ -11,7 +12,9 @@ A finished stage returns at once, so a notebook may be run again at no cost. No 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice, tee
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.data import Dataset
 
-from . import checks, data, psl
+from . import checks, data, folder, prediction, psl, voc
+from .augment import CropSet
 from .cam import cam
 from .crf import CRF, refine_all
 from .data import Pictures, TrainingSet, Truth, to_tensor
@@ -28,25 +33,70 @@ from .erasing import discriminative_regions, erase, evidence, steps_worth_keepin
 from .evaluation import confusion, part_recall
 from .masks import as_prediction, merge
 from .models import LargeFOV, classify
-from .notebook import epoch_report
-from .runs import Run, RunError, save_mask, save_tensors, write_json
-from .saliency import saliency_all
+from .notebook import count_report, epoch_report
+from .photos import Lazy, read_labels, sizes
+from .runs import ROOT, Run, RunError, save_mask, save_tensors, write_json
+from .saliency import check_maps, map_file, read_map, saliency_all
 from .settings import Settings
 from .training import DEVICE, fit
+from .weights import load_pretrained
 
 FULL = "full supervision"
 
 
+def _source(s: Settings, split: str) -> tuple[ModuleType, tuple]:
+    """The module that knows photographs on disk, and what its `pictures` and `truth` are asked for."""
+    name = {"train": s.train_list, "val": s.val_list}[split] if s.dataset == "voc" else split
+    count = s.train_images if split == "train" else s.val_images
+    return {"voc": voc, "folder": folder}[s.dataset], (ROOT / s.data_root, name, s.class_names, count, s.seed)
+
+
 def pictures(run: Run, split: str) -> Pictures:
-    """A split as training sees it: no masks."""
+    """A split, "train" or "val", as training sees it: no masks."""
     s = run.settings
-    return data.creature_pictures(s.seed, split, s.train_images if split == "train" else s.val_images)
+    if s.dataset == "creatures":
+        return data.creature_pictures(s.seed, split, s.train_images if split == "train" else s.val_images)
+    source, asked = _source(s, split)
+    return source.pictures(*asked)
 
 
 def truth(run: Run, split: str) -> Truth:
-    """A split's masks and part maps: for evaluation and for the fully supervised ceiling only."""
+    """A split's masks and part maps: for evaluation and for the fully supervised ceiling only. All void where there are none."""
     s = run.settings
-    return data.creature_truth(s.seed, split, s.train_images if split == "train" else s.val_images)
+    if s.dataset == "creatures":
+        return data.creature_truth(s.seed, split, s.train_images if split == "train" else s.val_images)
+    source, asked = _source(s, split)
+    return source.truth(*asked) or data.no_truth(pictures(run, split))
+
+
+def prepare(run: Run) -> None:
+    """Makes `data`, before anything is trained: all photographs, masks, saliency maps and weights are looked at once.
+
+    log.json {"pictures": {split: count}, "mean_pixel": RGB in [0, 255], "weights": what the backbone starts from, or None}
+
+    Raises:
+        ValueError: all that is wrong with the data, in one message; or the weights do not fit.
+    """
+    if run.finished("data"):
+        return
+    s = run.settings
+    with run.making("data") as made:
+        weights = load_pretrained(LargeFOV(1, s.backbone), _weights(s), s.fc_weights) if s.weights != "random" else None
+        if s.dataset != "creatures":
+            (source, (root, *_)), limits = _source(s, "train"), (s.train_images, s.val_images)
+            lists = (s.train_list, s.val_list) if s.dataset == "voc" else ("train", "val")
+            source.check(root, dict(zip(lists, limits, strict=True)), s.class_names, s.seed, s.workers, count_report("data"))
+        train = pictures(run, "train")
+        if s.saliency_maps:
+            check_maps(ROOT / s.saliency_maps, dict(zip(train.ids, sizes(train.images), strict=True)), s.workers)
+        counts = {"train": len(train), "val": len(pictures(run, "val"))}
+        write_json(made / "log.json", {"pictures": counts, "mean_pixel": train.mean_pixel().tolist(), "weights": weights})
+
+
+def mean_pixel(run: Run) -> Tensor:
+    """Mean RGB of the training split, (3,) in [0, 1]: what erased pixels become. Makes `data` if need be."""
+    prepare(run)
+    return torch.tensor(run.json("data", "log.json")["mean_pixel"], dtype=torch.float64) / 255
 
 
 def needs(stage: str, settings: Settings) -> list[str]:
@@ -54,7 +104,7 @@ def needs(stage: str, settings: Settings) -> list[str]:
     kind, _, name = stage.partition("-")
     match kind:
         case "classifier":
-            return [f"classifier-{k}" for k in range(1, int(name))]
+            return ["data", *(f"classifier-{k}" for k in range(1, int(name)))]
         case "seeds":
             return [*(f"classifier-{k}" for k in range(1, int(name) + 1)), "saliency"]
         case "refined":
@@ -81,36 +131,37 @@ def mine(run: Run, step: int) -> None:
     name = f"classifier-{step}"
     if run.finished(name):
         return
+    mean = mean_pixel(run)
     s, train = run.settings, pictures(run, "train")
     gone = regions(run, step - 1)  # what the steps so far found
     weights = run.tensors(f"classifier-{step - 1}", "weights.safetensors") if s.start == "warm" and step > 1 else None
-    mean_pixel = torch.from_numpy(train.mean_pixel() / 255)
     labels = torch.from_numpy(train.labels)
 
     def erased(i: int) -> Tensor:
-        return erase(to_tensor(train.images[i]), torch.from_numpy(gone[i]), mean_pixel)
+        return erase(to_tensor(train.images[i]), torch.from_numpy(gone[i]), mean)
 
     def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
         return classification_loss(classify(model(image)), label, s.classification_loss)
 
-    with run.making(name, needs(name, run.settings)) as folder:
+    with run.making(name, needs(name, run.settings)) as made:
         torch.manual_seed(100 * s.seed + step)
-        classifier = LargeFOV(len(train.classes), s.backbone, s.dropout)
+        classifier = _first(s, len(train.classes))
         if weights is not None:
             classifier.load_state_dict(weights)
-        dataset = TrainingSet(train, lambda i: (labels[i].float(),), erased)
-        losses = fit(classifier, dataset, loss, **_recipe(s, s.classifier_epochs, step), checkpoint=folder / ".checkpoint", report=epoch_report(name))
+        dataset = _samples(s, train, lambda i: (labels[i].float(),), mean, gone=lambda i: torch.from_numpy(gone[i]))
+        recipe = _recipe(s, s.classifier_epochs, step, s.last_layer_factor)
+        losses = fit(classifier, dataset, loss, **recipe, checkpoint=made / ".checkpoint", report=epoch_report(name))
         found, pixels = {}, np.zeros(len(train.classes), int)
         for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x), (erased(i) for i in range(len(train))))):
             new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
             pixels += new.sum(dim=(1, 2)).numpy()
             for c in np.flatnonzero(train.labels[i]):
                 found[f"{train.ids[i]}/{c}"] = torch.from_numpy(np.packbits(new[c].numpy(), axis=1))
-        save_tensors(folder / "weights.safetensors", classifier.state_dict())
-        save_tensors(folder / "regions.safetensors", found)
+        save_tensors(made / "weights.safetensors", classifier.state_dict())
+        save_tensors(made / "regions.safetensors", found)
         seen = evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss)
         warnings = run.warn(name, checks.never_mined(pixels, train.labels.sum(axis=0), train.classes))
-        write_json(folder / "log.json", {"losses": losses, "evidence": seen, "warnings": warnings})
+        write_json(made / "log.json", {"losses": losses, "evidence": seen, "warnings": warnings})
 
 
 def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
@@ -124,17 +175,40 @@ def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels)
 
 
-def regions(run: Run, steps: int, first: int = 1) -> list[np.ndarray]:
+class Regions(Sequence[np.ndarray]):
+    """Regions of each picture, (C, H, W) bool, kept as bits and unpacked on access: 10,582 photographs of 20 classes are 40 GB of bool.
+
+    Args:
+        shapes: (H, W) of each picture.
+        classes: C.
+        packed: for each picture, (class, rows of bits as numpy.packbits makes them) any number of times; their union counts.
+    """
+
+    def __init__(self, shapes: Sequence[tuple[int, int]], classes: int, packed: Sequence[list[tuple[int, np.ndarray]]]) -> None:
+        self.shapes, self.classes, self.packed = shapes, classes, packed
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Regions(self.shapes[i], self.classes, self.packed[i])
+        union = np.zeros((self.classes, *self.shapes[i]), bool)
+        for c, bits in self.packed[i]:
+            union[c] |= np.unpackbits(bits, axis=1, count=union.shape[2]).astype(bool)
+        return union
+
+
+def regions(run: Run, steps: int, first: int = 1) -> Regions:
     """The union of the regions mined by steps `first` to `steps`: for each training picture (C, H, W) bool. No step: all False."""
     train = pictures(run, "train")
-    union = [np.zeros((len(train.classes), *image.shape[:2]), bool) for image in train.images]
+    packed: list[list[tuple[int, np.ndarray]]] = [[] for _ in train.ids]
     place = {name: i for i, name in enumerate(train.ids)}
     for step in range(first, steps + 1):
         for key, bits in run.tensors(f"classifier-{step}", "regions.safetensors").items():
             name, c = key.rsplit("/", 1)
-            region = union[place[name]][int(c)]
-            region |= np.unpackbits(bits.numpy(), axis=1, count=region.shape[1]).astype(bool)
-    return union
+            packed[place[name]].append((int(c), bits.numpy()))
+    return Regions(sizes(train.images), len(train.classes), packed)
 
 
 def classifier(run: Run, step: int = 1) -> LargeFOV:
@@ -170,12 +244,14 @@ def find_saliency(run: Run) -> None:
     if run.finished("saliency"):
         return
     s, train = run.settings, pictures(run, "train")
-    with run.making("saliency", needs("saliency", run.settings)) as folder:
-        maps = []
-        for name, saliency in zip(train.ids, saliency_all(train.images, s.superpixels, s.workers), strict=True):
-            maps.append((checks.finite(saliency, f"saliency of {name}") * 255).round().astype(np.uint8))
-            Image.fromarray(maps[-1]).save(folder / f"{name}.png")
-        write_json(folder / "log.json", {"warnings": run.warn("saliency", checks.upside_down(maps))})
+    maps = (read_map(map_file(ROOT / s.saliency_maps, name), size) for name, size in zip(train.ids, sizes(train.images), strict=True))
+    if not s.saliency_maps:
+        maps = saliency_all(train.images, s.superpixels, s.workers, count_report("saliency", len(train)))
+    with run.making("saliency", needs("saliency", run.settings)) as made:
+        files = [made / f"{name}.png" for name in train.ids]
+        for file, saliency in zip(files, maps, strict=True):
+            Image.fromarray((checks.finite(saliency, f"saliency of {file.stem}") * 255).round().astype(np.uint8)).save(file)
+        write_json(made / "log.json", {"warnings": run.warn("saliency", checks.upside_down(Lazy(read_labels, files)))})
 
 
 def merge_seeds(run: Run, steps: int) -> None:
@@ -185,11 +261,11 @@ def merge_seeds(run: Run, steps: int) -> None:
         return
     train = pictures(run, "train")
     mined, saliency = regions(run, steps), run.images("saliency", train.ids)
-    with run.making(name, needs(name, run.settings)) as folder:
-        seeds = [merge(region, gray / 255, run.settings.background_threshold) for region, gray in zip(mined, saliency, strict=True)]
-        for image_id, mask in zip(train.ids, seeds, strict=True):
-            save_mask(folder / f"{image_id}.png", mask)
-        write_json(folder / "log.json", {"warnings": run.warn(name, checks.mostly_ignored(seeds))})
+    with run.making(name, needs(name, run.settings)) as made:
+        files = [made / f"{image_id}.png" for image_id in train.ids]
+        for file, region, gray in zip(files, mined, saliency, strict=True):
+            save_mask(file, merge(region, gray / 255, run.settings.background_threshold))
+        write_json(made / "log.json", {"warnings": run.warn(name, checks.mostly_ignored(Lazy(read_labels, files)))})
 
 
 # --- segmentation ----------------------------------------------------------------------------------------------------------
@@ -209,7 +285,7 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
     stage = f"network-{name}"
     if run.finished(stage):
         return
-    s, train = run.settings, pictures(run, "train")
+    s, train, mean = run.settings, pictures(run, "train"), mean_pixel(run)
     v = confidences(run, "train") if prohibitive else torch.zeros(len(train), 0)
 
     def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor, progress: float) -> Tensor:
@@ -220,16 +296,15 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
             return psl.psl_loss(scores, mask, v)
         return psl.cross_entropy(scores, mask).mean()
 
-    with run.making(stage, needs(stage, run.settings)) as folder:
+    with run.making(stage, needs(stage, run.settings)) as made:
         torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
-        network = LargeFOV(len(train.classes) + 1, s.backbone, s.dropout)
-        dataset = TrainingSet(train, lambda i: (v[i],), masks=masks)
-        # a last layer at ten times this rate kills a network now and then: here every pixel teaches, nothing is averaged away
-        recipe = _recipe(s, s.network_epochs, 50) | {"last_layer_factor": 1.0}
-        losses = fit(network, dataset, loss, **recipe, checkpoint=folder / ".checkpoint", report=epoch_report(stage))
-        save_tensors(folder / "weights.safetensors", network.state_dict())
-        answers = [f.argmax(dim=0).numpy() for f in predict(network, train.images[:100])]
-        write_json(folder / "log.json", {"losses": losses, "warnings": run.warn(stage, checks.collapse(answers, train.classes))})
+        network = _first(s, len(train.classes) + 1)
+        dataset = _samples(s, train, lambda i: (v[i],), mean, masks=masks)
+        recipe = _recipe(s, s.network_epochs, 50, s.network_last_layer_factor)
+        losses = fit(network, dataset, loss, **recipe, checkpoint=made / ".checkpoint", report=epoch_report(stage))
+        save_tensors(made / "weights.safetensors", network.state_dict())
+        answers = [f.argmax(dim=0).numpy() for f in predict(run, network, train.images[:100])]
+        write_json(made / "log.json", {"losses": losses, "warnings": run.warn(stage, checks.collapse(answers, train.classes))})
 
 
 def train_on_seeds(run: Run, steps: int) -> None:
@@ -248,8 +323,16 @@ def train_psl_again(run: Run) -> None:
 
 
 def train_ceiling(run: Run) -> None:
-    """`network-full supervision`: the same network on the true masks. The one training that sees them."""
-    train_network(run, FULL, truth(run, "train").masks, prohibitive=False)
+    """`network-full supervision`: the same network on the true masks. The one training that sees them; none without masks."""
+    if has_truth(run):
+        train_network(run, FULL, truth(run, "train").masks, prohibitive=False)
+    else:
+        print(f"no masks: no {FULL}")
+
+
+def has_truth(run: Run) -> bool:
+    """Whether the data set has masks, as all but a folder of one's own must."""
+    return run.settings.dataset != "folder" or all(folder.truth(*_source(run.settings, split)[1]) for split in ("train", "val"))
 
 
 def network(run: Run, name: str) -> LargeFOV:
@@ -257,10 +340,10 @@ def network(run: Run, name: str) -> LargeFOV:
     return _load(run, f"network-{name}", len(pictures(run, "train").classes) + 1)
 
 
-def predict(model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
-    """f at each picture's own resolution: (C + 1, H, W) in [0, 1], background first; from scores put up bilinearly."""
-    for image, scores in zip(images, _in_batches(model, map(to_tensor, images)), strict=True):
-        yield F.interpolate(scores[None], size=image.shape[:2], mode="bilinear", align_corners=False)[0].softmax(dim=0)
+def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
+    """f at each picture's own resolution: (C + 1, H, W) in [0, 1], background first; seen at test_scales, and mirrored with test_flip."""
+    views = {"scales": run.settings.scales, "flip": run.settings.test_flip == "yes"}
+    return _in_batches(lambda x: prediction.predict(model, x, **views), map(to_tensor, images))
 
 
 def crf_of(settings: Settings) -> CRF:
@@ -276,10 +359,10 @@ def refine_training_masks(run: Run) -> None:
     s, train = run.settings, pictures(run, "train")
     present = np.pad(train.labels, ((0, 0), (1, 0)), constant_values=True)
     model = network(run, "AE+PSL")
-    with run.making("refined", needs("refined", run.settings)) as folder:
-        refined = refine_all(train.images, predict(model, train.images), present, crf_of(s), s.workers, s.crf_engine)
+    with run.making("refined", needs("refined", run.settings)) as made:
+        refined = refine_all(train.images, predict(run, model, train.images), present, crf_of(s), s.workers, s.crf_engine)
         for name, f in zip(train.ids, refined, strict=True):
-            save_mask(folder / f"{name}.png", checks.finite(f, f"the CRF's answer for {name}").argmax(axis=0).astype(np.uint8))
+            save_mask(made / f"{name}.png", checks.finite(f, f"the CRF's answer for {name}").argmax(axis=0).astype(np.uint8))
 
 
 def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]:
@@ -291,7 +374,7 @@ def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]
     v = confidences(run, "train")[i : i + 1]
 
     def answer(name: str) -> np.ndarray:
-        return psl.prohibit(next(predict(network(run, name), [train.images[i]]))[None], v)[0].byte().numpy()
+        return psl.prohibit(next(predict(run, network(run, name), [train.images[i]]))[None], v)[0].byte().numpy()
 
     panels = steps | {"S": run.images(f"seeds-{s.object_steps}", one)[0], "PSL": answer("AE+PSL"), "CRF": run.images("refined", one)[0]}
     return train.images[i], panels | {"second round": answer("AE+PSL++"), "truth": truth(run, "train").masks[i]}, train.classes
@@ -307,13 +390,11 @@ def score_mined(run: Run, steps: int) -> None:
         return
     t, classes = truth(run, "train"), len(pictures(run, "train").classes) + 1
     mined = regions(run, steps)
-    with run.making(name, needs(name, run.settings)) as folder:
+    with run.making(name, needs(name, run.settings)) as made:
         matrix = sum(confusion(mask, as_prediction(region), classes) for mask, region in zip(t.masks, mined, strict=True))
-        result = {"matrix": matrix.tolist()}
-        if t.parts is not None:
-            counts = sum(part_recall(region.any(axis=0), parts, len(data.creatures.PARTS)) for region, parts in zip(mined, t.parts, strict=True))
-            result["parts"] = {part: counts[i].tolist() for i, part in enumerate(data.creatures.PARTS)}
-        write_json(folder / "scores.json", result)
+        counts = sum(part_recall(region.any(axis=0), parts, len(t.part_names)) for region, parts in zip(mined, t.parts, strict=True))
+        parts = {part: counts[i].tolist() for i, part in enumerate(t.part_names)}
+        write_json(made / "scores.json", {"matrix": matrix.tolist(), "parts": parts})
 
 
 def prohibits(name: str) -> bool:
@@ -332,26 +413,52 @@ def score_network(run: Run, name: str) -> None:
         return
     s, val = run.settings, pictures(run, "val")
     masks, classes = truth(run, "val").masks, len(val.classes) + 1
-    with run.making(stage, needs(stage, run.settings)) as folder:
-        f, v = list(predict(network(run, name), val.images)), confidences(run, "val")
-        matrices = {}
+    with run.making(stage, needs(stage, run.settings)) as made:
+        model, v, matrices = network(run, name), confidences(run, "val"), {}
         for label, threshold in (("all", 0.0), ("prohibited", s.prohibit_threshold)):
             present = psl.allowed(v, threshold).numpy()
-            plain = (p.numpy() * k[:, None, None] for p, k in zip(f, present, strict=True))
-            refined = (checks.finite(q, "the CRF's answer") for q in refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine))
-            for key, answers in ((label, plain), (f"{label}+crf", refined)):
-                matrices[key] = sum(confusion(m, a.argmax(axis=0), classes) for m, a in zip(masks, answers, strict=True)).tolist()
-        write_json(folder / "scores.json", matrices)
+            f, f_too = tee(predict(run, model, val.images))  # one after the other: a split's f does not fit in memory
+            refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
+            plain, crf = np.zeros((2, classes, classes), np.int64)
+            for mask, p, allowed, q in zip(masks, f_too, present, refined, strict=True):
+                plain += confusion(mask, (p.numpy() * allowed[:, None, None]).argmax(axis=0), classes)
+                crf += confusion(mask, checks.finite(q, "the CRF's answer").argmax(axis=0), classes)
+            matrices |= {label: plain.tolist(), f"{label}+crf": crf.tolist()}
+        write_json(made / "scores.json", matrices)
 
 
-def _recipe(s: Settings, epochs: int, offset: int) -> dict[str, Any]:
+def _weights(s: Settings) -> str | Path:
+    return s.weights if s.weights == "torchvision" else ROOT / s.weights
+
+
+def _first(s: Settings, outputs: int) -> LargeFOV:
+    """A network as it is before training."""
+    model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
+    if s.weights != "random":
+        load_pretrained(model, _weights(s), s.fc_weights)
+    return model
+
+
+def _samples(s: Settings, train: Pictures, target: Callable[[int], tuple[Tensor, ...]], mean: Tensor, **more: Any) -> Dataset:
+    """What fit() takes: crops of photographs, whole creatures."""
+    if s.crop:
+        return CropSet(train, target, fill=mean.float(), size=s.crop, scales=(s.scale_low, s.scale_high), **more)
+    return TrainingSet(train, target, fill=mean, **more)
+
+
+def _recipe(s: Settings, epochs: int, offset: int, last_layer_factor: float) -> dict[str, Any]:
     """fit()'s numbers; `offset` keeps the random numbers of different trainings apart."""
     return {
         "epochs": epochs,
         "batch_size": s.batch_size,
         "learning_rate": s.learning_rate,
         "weight_decay": s.weight_decay,
-        "last_layer_factor": s.last_layer_factor,
+        "last_layer_factor": last_layer_factor,
+        "optimiser": s.optimiser,
+        "momentum": s.momentum,
+        "drop_epoch": s.drop_epoch,
+        "precision": s.precision,
+        "loaders": s.loaders,
         "seed": 100 * s.seed + offset,
     }
 
@@ -370,10 +477,13 @@ def _label_maps(run: Run, stage: str) -> list[np.ndarray]:
 
 
 @torch.no_grad()
-def _in_batches(function: Callable[[Tensor], Tensor], images: Iterator[Tensor], size: int = 50) -> Iterator[Tensor]:
-    """function over images of one size, `size` at a time; yields one result an image, on the CPU. FloatingPointError: one is not finite."""
-    images = iter(images)
-    while batch := list(islice(images, size)):
-        yield from checks.finite(
-            function(torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)).cpu(), "a network's answer to these pictures"
-        )
+def _in_batches(function: Callable[[Tensor], Tensor], images: Iterator[Tensor], pixels: int = 50 * 96 * 96) -> Iterator[Tensor]:
+    """function over images, those of one size that follow each other together, up to so many pixels; yields one result an image, on the CPU.
+
+    FloatingPointError: one is not finite.
+    """
+    for (_, height, width), alike in groupby(images, key=lambda image: image.shape):
+        while batch := list(islice(alike, max(1, pixels // (height * width)))):
+            yield from checks.finite(
+                function(torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)).cpu(), "a network's answer to these pictures"
+            )

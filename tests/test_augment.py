@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from aelib.augment import CropSet, Geometry, crop_image, crop_labels, draw, seed_worker
+from aelib.augment import CropSet, Geometry, crop_image, crop_labels, draw
 from aelib.data import Pictures
+from aelib.training import seed_worker
 
 FILL = torch.tensor([0.25, 0.5, 0.75])
 
