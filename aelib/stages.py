@@ -110,9 +110,11 @@ def needs(stage: str, settings: Settings) -> list[str]:
         case "refined":
             return ["network-AE+PSL"]
         case "network" if name.startswith("AE-step"):
-            return [f"seeds-{name.removeprefix('AE-step')}"]
+            return ["data", f"seeds-{name.removeprefix('AE-step')}"]
         case "network" if name.startswith("AE+PSL"):
-            return ["refined" if name == "AE+PSL++" else f"seeds-{settings.object_steps}", "classifier-1"]
+            return ["data", "refined" if name == "AE+PSL++" else f"seeds-{settings.object_steps}", "classifier-1"]
+        case "network":
+            return ["data"]
         case "scores" if name.startswith("mined-"):
             return [f"classifier-{k}" for k in range(1, int(name.removeprefix("mined-")) + 1)]
         case "scores":
