@@ -84,7 +84,9 @@ class Bomb:
         return (open, (str(ROOT / "exploded"), "w"))
 
 
-@pytest.mark.parametrize("write", [lambda f: torch.save({"features.0.0.weight": Bomb()}, f), lambda f: f.write_bytes(pickle.dumps(Bomb(), protocol=2))])
+@pytest.mark.parametrize(
+    "write", [lambda f: torch.save({"features.0.0.weight": Bomb()}, f), lambda f: f.write_bytes(pickle.dumps(Bomb(), protocol=2))]
+)
 def test_code_in_a_pickle_is_refused_and_not_run(model, tmp_path, write):
     file = tmp_path / "bomb.pth"
     write(file)
