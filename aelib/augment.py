@@ -18,6 +18,10 @@ from .erasing import erase
 from .masks import IGNORE
 
 
+#: least side of a scaled picture, pixels: torch 2.15's antialiased interpolation on the CPU is wrong where the answer is one pixel wide
+THINNEST = 2
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Where a square crop lies in a picture.
@@ -50,7 +54,7 @@ def draw(shape: tuple[int, int], size: int, scales: tuple[float, float], rng: np
         rng: gives the four numbers.
     """
     factor = rng.uniform(*scales)
-    height, width = (max(1, round(side * factor)) for side in shape)
+    height, width = (max(THINNEST, round(side * factor)) for side in shape)
     top, left = (int(rng.integers(min(0, side - size), max(0, side - size), endpoint=True)) for side in (height, width))
     return Geometry(height, width, top, left, bool(rng.random() < 0.5), size)
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .augment import THINNEST
 from .cam import class_activation_maps, normalise
 from .models import LargeFOV
 
@@ -60,9 +61,9 @@ def _mean_of_views(
     model.eval()
     total = 0
     for scale in scales:
-        shape = [max(1, round(side * scale)) for side in size]
         view = image[None].to(device)
-        if shape != list(size):
+        if scale != 1:
+            shape = [max(THINNEST, round(side * scale)) for side in size]
             view = F.interpolate(view, size=shape, mode="bilinear", antialias=True)
         for mirrored in (False, True) if flip else (False,):
             answer = maps(view.flip(-1)).flip(-1) if mirrored else maps(view)
