@@ -17,7 +17,6 @@ from .data import Pictures, to_tensor
 from .erasing import erase
 from .masks import IGNORE
 
-
 #: least side of a scaled picture, pixels: torch 2.15's antialiased interpolation on the CPU is wrong where the answer is one pixel wide
 THINNEST = 2
 
