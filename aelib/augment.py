@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from .data import Pictures, to_tensor
 from .erasing import erase
 from .masks import IGNORE
+from .models import THINNEST
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def draw(shape: tuple[int, int], size: int, scales: tuple[float, float], rng: np
         rng: gives the four numbers.
     """
     factor = rng.uniform(*scales)
-    height, width = (max(1, round(side * factor)) for side in shape)
+    height, width = (max(THINNEST, round(side * factor)) for side in shape)
     top, left = (int(rng.integers(min(0, side - size), max(0, side - size), endpoint=True)) for side in (height, width))
     return Geometry(height, width, top, left, bool(rng.random() < 0.5), size)
 

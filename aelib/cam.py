@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .models import LargeFOV
+from .models import LargeFOV, scaled
 
 
 def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
@@ -37,18 +37,19 @@ def normalise(maps: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def cam(classifier: LargeFOV, image: Tensor) -> Tensor:
+def cam(classifier: LargeFOV, image: Tensor, scale: float = 1.0) -> Tensor:
     """Normalised maps at the image's own resolution.
 
     Args:
         classifier: a LargeFOV of C classes; used in eval mode, left in the mode it was in.
         image: RGB in [0, 1], (N, 3, H, W).
+        scale: factor that the classifier sees it at.
 
     Returns:
         (N, C, H, W) in [0, 1], for all C classes: the caller keeps those of the classes present.
     """
     training = classifier.training
     classifier.eval()
-    maps = class_activation_maps(classifier.embed(image), classifier.score.weight)
+    maps = class_activation_maps(classifier.embed(scaled(image, scale)), classifier.score.weight)
     classifier.train(training)
     return normalise(F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False))

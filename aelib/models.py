@@ -61,16 +61,17 @@ class FixedBatchNorm(nn.BatchNorm2d):
 
 
 def mobilenet_v2_features() -> tuple[nn.Sequential, int]:
-    """torchvision's MobileNetV2 up to its last convolution (Sandler et al., CVPR 2018), dilated to output stride 8 as DeepLab does.
+    """The bottlenecks of torchvision's MobileNetV2 (Sandler et al., CVPR 2018), dilated to output stride 8 as DeepLab does.
 
     The first convolutions of features[7] and features[14] lose their stride 2; every 3x3 convolution behind a lost stride is dilated
     by it. So each weight sees the neighbours it saw on ImageNet: the answer at every fourth place is the undilated network's own.
 
-    Output stride 8 (321 -> 41), 1280 channels. Layers and names are torchvision's, so its weights load one to one.
+    Output stride 8 (321 -> 41), 320 channels: the last 1x1 convolution, to 1280, is left out (as in DeepLab's own MobileNetV2), for it would
+    make fc6 dearer than all that is before it. Layers and names are torchvision's, so its weights load one to one.
     """
     from torchvision.models import mobilenet_v2  # seconds to import: only where it is used
 
-    features = mobilenet_v2(weights=None, norm_layer=FixedBatchNorm).features
+    features = mobilenet_v2(weights=None, norm_layer=FixedBatchNorm).features[:-1]
     stride = dilation = 1
     for module in features.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
@@ -78,7 +79,7 @@ def mobilenet_v2_features() -> tuple[nn.Sequential, int]:
             if module.stride == (2, 2) and stride == 8:
                 module.stride, dilation = (1, 1), 2 * dilation
             stride *= module.stride[0]
-    return features, 1280
+    return features, 320
 
 
 #: name -> (features, width of fc6 and fc7, dilation of fc6, output stride, standard deviation of the last layer's first weights)
@@ -137,6 +138,18 @@ class LargeFOV(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """RGB in [0, 1], (N, 3, H, W) -> scores (N, num_classes, h, w), float32 under autocast, too; no softmax, no sigmoid."""
         return self.score(self.embed(image)).float()
+
+
+#: least side of a scaled picture, pixels: torch 2.15's antialiased interpolation on the CPU is wrong where the answer is one pixel wide
+THINNEST = 2
+
+
+def scaled(images: Tensor, factor: float) -> Tensor:
+    """(N, 3, H, W) times the factor, bilinear, antialiased where it shrinks as Pillow does; the same tensor for a factor of 1."""
+    if factor == 1:
+        return images
+    size = [max(THINNEST, round(side * factor)) for side in images.shape[-2:]]
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
 def classify(scores: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .models import LargeFOV
+from .models import LargeFOV, scaled
 
 
 @torch.no_grad()
@@ -30,8 +30,7 @@ def predict(model: LargeFOV, images: Tensor, scales: Sequence[float] = (1.0,), f
         raise ValueError(f"scales: {tuple(scales)} must be factors above 0, at least one")
     size, total = images.shape[-2:], 0
     for scale in scales:
-        shape = [max(1, round(side * scale)) for side in size]
-        view = images if shape == list(size) else F.interpolate(images, size=shape, mode="bilinear", antialias=True)
+        view = scaled(images, scale)
         for mirrored in (False, True) if flip else (False,):
             scores = model(view.flip(-1)).flip(-1) if mirrored else model(view)
             total = total + F.interpolate(scores, size=size, mode="bilinear", align_corners=False).softmax(dim=1)

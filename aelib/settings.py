@@ -45,6 +45,7 @@ class Settings:
     learning_rate: float = setting(5e-3, "peak of the one-cycle schedule, or where sgd begins", 1e-7, 1.0)
     last_layer_factor: float = setting(10.0, "how much faster the classifiers' last layer learns (the paper: 10)", 0.1, 1000.0)
     network_last_layer_factor: float = setting(1.0, "the same for the segmentation networks, where every pixel teaches", 0.1, 1000.0)
+    features_factor: float = setting(1.0, "how much faster the backbone learns than fc6 and fc7, in both", 0.0, 100.0)
     weight_decay: float = setting(1e-2, "adamw's is decoupled, sgd's is part of the gradient", 0.0, 1.0)
     momentum: float = setting(0.9, "sgd's", 0.0, 0.999)
     drop_epoch: int = setting(6, "sgd: the rate is a tenth after so many epochs", 1, 1000)
@@ -58,6 +59,7 @@ class Settings:
     object_steps: int = setting(3, "steps whose regions make the object (the paper: 3)", 1, 10)
     start: str = setting("fresh", "weights of steps 2 and later: the first ones again, or those of the step before", choices=("fresh", "warm"))
     stop_evidence: float = setting(0.5, "share of the labels a step's classifier must still see for its regions to be trusted", 0.0, 1.0)
+    cam_scale: float = setting(1.0, "factor a picture is seen at for its CAMs and its confidences v", 0.1, 10.0)
     # background and S
     saliency_maps: str = setting("", "folder of maps ID.png made elsewhere (DRFI's), white salient; empty: computed")
     superpixels: int = setting(250, "SLIC superpixels a picture, for the computed saliency", 10, 5000)

@@ -32,7 +32,7 @@ from .data import Pictures, TrainingSet, Truth, to_tensor
 from .erasing import discriminative_regions, erase, evidence, steps_worth_keeping
 from .evaluation import confusion, part_recall
 from .masks import as_prediction, merge
-from .models import LargeFOV, classify
+from .models import LargeFOV, classify, scaled
 from .notebook import count_report, epoch_report
 from .photos import Lazy, read_labels, sizes
 from .runs import ROOT, Run, RunError, save_mask, save_tensors, write_json
@@ -154,7 +154,7 @@ def mine(run: Run, step: int) -> None:
         recipe = _recipe(s, s.classifier_epochs, step, s.last_layer_factor)
         losses = fit(classifier, dataset, loss, **recipe, checkpoint=made / ".checkpoint", report=epoch_report(name))
         found, pixels = {}, np.zeros(len(train.classes), int)
-        for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x), (erased(i) for i in range(len(train))))):
+        for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x, s.cam_scale), (erased(i) for i in range(len(train))))):
             new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
             pixels += new.sum(dim=(1, 2)).numpy()
             for c in np.flatnonzero(train.labels[i]):
@@ -221,7 +221,7 @@ def classifier(run: Run, step: int = 1) -> LargeFOV:
 def confidences(run: Run, split: str) -> Tensor:
     """v: how sure the step-1 classifier is of each class on the whole, unerased picture, (n, C) in [0, 1]."""
     model = classifier(run)
-    logits = torch.stack(list(_in_batches(lambda x: classify(model(x)), map(to_tensor, pictures(run, split).images))))
+    logits = torch.stack(list(_in_batches(lambda x: classify(model(scaled(x, run.settings.cam_scale))), map(to_tensor, pictures(run, split).images))))
     return logits.clamp(0, 1) if run.settings.classification_loss == "squared" else logits.sigmoid()
 
 
@@ -456,6 +456,7 @@ def _recipe(s: Settings, epochs: int, offset: int, last_layer_factor: float) -> 
         "learning_rate": s.learning_rate,
         "weight_decay": s.weight_decay,
         "last_layer_factor": last_layer_factor,
+        "features_factor": s.features_factor,
         "optimiser": s.optimiser,
         "momentum": s.momentum,
         "drop_epoch": s.drop_epoch,

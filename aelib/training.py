@@ -28,6 +28,7 @@ def fit(
     learning_rate: float,
     weight_decay: float,
     last_layer_factor: float = 10.0,
+    features_factor: float = 1.0,
     optimiser: str = "adamw",
     momentum: float = 0.9,
     drop_epoch: int = 6,
@@ -48,6 +49,7 @@ def fit(
         epochs, batch_size: counts; the last, smaller batch of an epoch is used too.
         learning_rate: the one-cycle schedule's peak; SGD's until the drop.
         last_layer_factor: how much faster the parameters named score.* learn; the paper's last layer has ten times the rate.
+        features_factor: the same for those named features.*, the backbone's; less than 1 where they come from ImageNet.
         weight_decay: on all parameters; AdamW's is decoupled, in proportion to their learning rate, SGD's is added to the gradient.
         optimiser: "adamw" or "sgd".
         momentum, drop_epoch: SGD's; after so many epochs its rate is a tenth.
@@ -67,9 +69,12 @@ def fit(
         OSError: the checkpoint cannot be written.
     """
     model.to(DEVICE, memory_format=torch.channels_last).train()
-    last = [p for name, p in model.named_parameters() if name.startswith("score.")]
-    rest = [p for name, p in model.named_parameters() if not name.startswith("score.") and p.requires_grad]
-    groups = [{"params": p, "lr": lr} for p, lr in ((rest, learning_rate), (last, last_layer_factor * learning_rate)) if p]
+    factors = {"features": features_factor, "score": last_layer_factor}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(learning_rate * factors.get(name.partition(".")[0], 1.0), []).append(parameter)
+    groups = [{"params": parameters, "lr": rate} for rate, parameters in sorted(groups.items()) if rate]
     rates, steps = torch.optim.lr_scheduler, math.ceil(len(dataset) / batch_size)
     if optimiser == "sgd":
         method = torch.optim.SGD(groups, momentum=momentum, weight_decay=weight_decay)
@@ -81,7 +86,7 @@ def fit(
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     recipe = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay}
     recipe |= {"last_layer_factor": last_layer_factor, "seed": seed, "samples": len(dataset), "shapes": shapes}
-    recipe |= {"optimiser": optimiser, "momentum": momentum, "drop_epoch": drop_epoch, "precision": precision}
+    recipe |= {"features_factor": features_factor, "optimiser": optimiser, "momentum": momentum, "drop_epoch": drop_epoch, "precision": precision}
     if checkpoint is not None and (state := load_checkpoint(checkpoint, recipe)):
         for part, name in ((model, "model"), (method, "optimiser"), (schedule, "schedule")):
             part.load_state_dict(state[name])

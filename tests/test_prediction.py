@@ -28,7 +28,7 @@ def views(model: LargeFOV, image: np.ndarray, scales: list[float], flip: bool, w
     height, width = image.shape[1:]
     answers = []
     for scale in scales:
-        view = resized(image, max(1, round(height * scale)), max(1, round(width * scale)))
+        view = image if scale == 1 else resized(image, max(2, round(height * scale)), max(2, round(width * scale)))
         for mirrored in [False, True][: 1 + flip]:
             seen = np.ascontiguousarray(view[:, :, ::-1]) if mirrored else view
             with torch.no_grad():
@@ -39,7 +39,13 @@ def views(model: LargeFOV, image: np.ndarray, scales: list[float], flip: bool, w
     return answers
 
 
-CASES = [((37, 50), [1.0], False), ((37, 50), [0.5, 1.0, 1.7], True), ((1, 23), [0.4, 2.0], True), ((64, 31), [0.5], False)]
+CASES = [
+    ((37, 50), [1.0], False),
+    ((37, 50), [0.5, 1.0, 1.7], True),
+    ((1, 23), [0.4, 2.0], True),
+    ((64, 31), [0.5], False),
+    ((40, 1), [0.5, 1.0], False),
+]
 
 
 @pytest.mark.parametrize(("size", "scales", "flip"), CASES)
