@@ -147,7 +147,8 @@ def _figure(figure: plots.Figure) -> str:
 
 def _figures(content: Mapping[str, Any]) -> str:
     """The ladder, and class by class: the first step, the object's, the last network, the ceiling, as far as there are such rows."""
-    rows = [row for row in content["rows"] if row["method"] != "AE"]  # AE is one of the steps by another name
+    # AE is one of the steps by another name; without masks there are no numbers
+    rows = [row for row in content["rows"] if row["method"] != "AE" and row["miou"] is not None]
     here = {row["method"] for row in rows if not row["crf"]}
     best = f"AE-step{content['settings']['object_steps']}"
     chosen = [name for name in dict.fromkeys(["AE-step1", best, "AE+PSL++", "full supervision"]) if name in here]

@@ -33,12 +33,13 @@ def results(run: Run) -> dict[str, Any]:
     train, val = stages.pictures(run, "train"), stages.pictures(run, "val")
     names = ["background", *train.classes]
     engine = s.crf_engine if s.crf_engine != "auto" else "lattice" if crf.HAVE_LATTICE else "exact"
-    common = {"dataset": s.dataset, "init": "random", "seed": s.seed}
+    common = {"dataset": s.dataset, "init": initialisation(run), "seed": s.seed}
 
     def row(method: str, matrix: list, split: str, images: int, **more: Any) -> dict[str, Any]:
         values = iou(np.array(matrix))
         present = {name: None if np.isnan(x) else float(x) for name, x in zip(names, values, strict=True)}
-        return {"method": method, "miou": float(np.nanmean(values)), "split": split, "images": images} | more | common | {"per_class": present}
+        miou = None if np.isnan(values).all() else float(np.nanmean(values))  # None: no masks
+        return {"method": method, "miou": miou, "split": split, "images": images} | more | common | {"per_class": present}
 
     mined, parts = [], []
     for step in range(1, s.erase_steps + 1):
@@ -50,7 +51,7 @@ def results(run: Run) -> dict[str, Any]:
 
     rows, others = [], []
     steps = [f"AE-step{k}" for k in range(1, s.erase_steps + 1)]
-    for method in [*steps, "AE+PSL", "AE+PSL++", stages.FULL]:
+    for method in [*steps, "AE+PSL", "AE+PSL++", *([stages.FULL] if stages.has_truth(run) else [])]:
         own = "prohibited" if stages.prohibits(method) else "all"
         for key, matrix in run.json(f"scores-{method}", "scores.json").items():
             prohibited = key.startswith("prohibited")
@@ -76,6 +77,12 @@ def results(run: Run) -> dict[str, Any]:
         "stop_rule_keeps": stages.stop_step(run),
         "warnings": run.warnings(),
     }
+
+
+def initialisation(run: Run) -> str:
+    """What the networks started from: "random", or ImageNet's weights by their file and its hash."""
+    loaded = run.json("data", "log.json")["weights"]
+    return f"ImageNet, {loaded['file']} (sha256 {loaded['sha256'][:8]}), fc {loaded['fc']}" if loaded else "random"
 
 
 def write_results(run: Run) -> dict[str, Any]:
@@ -130,6 +137,14 @@ def _version(package: str) -> str | None:
         return None
 
 
+#: what a table's numbers may be compared with
+SCOPE = {
+    "creatures": "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's.",
+    "voc": "The paper's column is for train_aug's 10,582 and val's 1,449 pictures and 20 classes: other lists or classes are no comparison of equals.",
+    "folder": "The paper's column is for PASCAL VOC 2012: pictures of one's own are no comparison of equals.",
+}
+
+
 def table(content: dict[str, Any]) -> str:
     """The paper's table as Markdown: mIoU in % without and with CRF, the paper's beside it."""
     lines = ["| method | split | mIoU | mIoU + CRF | the paper, VOC12 val |", "|---|---|---:|---:|---:|"]
@@ -139,22 +154,24 @@ def table(content: dict[str, Any]) -> str:
             continue
         by_method.setdefault(row["method"], {})[row["crf"]] = row
     for method, found in by_method.items():
-        plain, refined = (f"{100 * found[crf]['miou']:.1f}" if crf in found else "" for crf in (False, True))
+        plain, refined = (_percent(found[crf]["miou"]) if crf in found else "" for crf in (False, True))
         lines.append(f"| {method} | {found[False]['split']}, {found[False]['images']} | {plain} | {refined} | {PAPER.get(method, '')} |")
     return "\n".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "no masks" if share is None else f"{100 * share:.1f}"
 
 
 def caption(content: dict[str, Any]) -> str:
     """What must stand under every table: data, thresholds, CRF, initialisation, seed."""
     s = content["settings"]
     return (
-        f"Data set {s['dataset']}, profile {s['profile']}, seed {s['seed']}, {s['backbone']} LargeFOV from random weights. "
+        f"Data set {s['dataset']}, profile {s['profile']}, seed {s['seed']}, {s['backbone']} LargeFOV, initialisation {content['rows'][0]['init']}. "
         f"Regions: delta {s['delta']} ({s['delta_rule']}); S: saliency below {s['background_threshold']} is background; "
         "rows with PSL remove at test the classes whose confidence is "
         f"under {s['prohibit_threshold']}. CRF: bilateral ({s['bilateral_weight']:g}, {s['bilateral_sxy']:g}, {s['bilateral_srgb']:g}), Gaussian "
         f"({s['gaussian_weight']:g}, {s['gaussian_sxy']:g}), {s['crf_iterations']} iterations. "
         "The CAM row scores the regions of step 1 on the training split. Of the paper's column, 50.9, 54.1 and 55.0 are in its abstract and "
-        "captions, the others commonly reported. "
-        "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's."
-        + "".join(f" **Warning**, {text}." for text in content.get("warnings", []))
+        "captions, the others commonly reported. " + SCOPE[s["dataset"]] + "".join(f" **Warning**, {text}." for text in content.get("warnings", []))
     )

@@ -6,10 +6,11 @@ is done once, when the widget is made, so that a control answers at once over a 
 A widget exists only where somebody can move it (`notebook.live`); anywhere else its function prints a line and returns None: a
 widget in a saved notebook is a stub, and under papermill one was even seen to hang.
 
-The same everywhere: pictures of a set have one size; a label map is 0 background, c + 1 for classes[c], 255 ignored or void.
+The same everywhere: a label map is 0 background, c + 1 for classes[c], 255 ignored or void. Photographs, of many sizes, are shown and
+counted reduced to CANVAS pixels (`one_size`): near to the numbers of results.json, which are counted at full size, and not the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import wraps
 from html import escape
@@ -113,6 +114,43 @@ def png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+CANVAS = 128  # pixels
+
+
+def one_size(arrays: Iterable[Any], fill: float) -> np.ndarray:
+    """A set's pictures or maps as one array: photographs reduced to at most CANVAS pixels a side, the smaller ones filled up.
+
+    Args:
+        arrays: n of (..., H, W), or (H, W, 3) uint8; arrays, or tensors on the CPU. Read one at a time.
+        fill: beyond the smaller ones; 255 for label maps.
+
+    Returns:
+        (n, ...), the same type. Of a photograph every second, third ... pixel is kept, so pictures, label maps and maps stay aligned.
+    """
+    reduced = [_reduced(np.asarray(array)) for array in arrays]
+    if len({array.shape for array in reduced}) == 1:
+        return np.stack(reduced)
+    first = reduced[0]
+    rows = -3 if _colour(first) else -2
+    canvas = np.full(
+        (len(reduced), *(CANVAS if axis in (rows, rows + 1) else first.shape[axis] for axis in range(-first.ndim, 0))), fill, first.dtype
+    )
+    for whole, array in zip(canvas, reduced, strict=True):
+        whole[tuple(slice(side) for side in array.shape)] = array
+    return canvas
+
+
+def _colour(array: np.ndarray) -> bool:
+    return array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+
+
+def _reduced(array: np.ndarray) -> np.ndarray:
+    if _colour(array):
+        return array[:: -(-max(array.shape[:2]) // CANVAS), :: -(-max(array.shape[:2]) // CANVAS)]
+    every = -(-max(array.shape[-2:]) // CANVAS)
+    return array[..., ::every, ::every]
+
+
 def _enlarged(picture: np.ndarray) -> np.ndarray:
     factor = max(1, SIDE // max(picture.shape[:2]))
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
@@ -179,9 +217,9 @@ class Tally:
 
     def __init__(self, masks: Sequence[np.ndarray], parts: Sequence[np.ndarray] | None, labels: int, part_count: int) -> None:
         self.shape = (labels + 1, part_count if parts is not None else 1, labels)
-        truth = np.stack(masks).astype(np.intp)
+        truth = one_size(masks, IGNORE).astype(np.intp)
         truth[truth == IGNORE] = labels
-        self.cells = (truth * self.shape[1] + (0 if parts is None else np.stack(parts))) * labels
+        self.cells = (truth * self.shape[1] + (0 if parts is None else one_size(parts, 0))) * labels
 
     def __call__(self, prediction: np.ndarray, chosen: Any = slice(None)) -> np.ndarray:
         """(C + 2, parts, C + 1) int64, void truth last, from (n, H, W) uint8, over the `chosen` pictures."""
@@ -246,7 +284,7 @@ class Regions:
     """
 
     def __init__(self, maps: Any, labels: np.ndarray) -> None:
-        maps = np.asarray(maps, np.float32)
+        maps = one_size(maps, 0).astype(np.float32, copy=False)
         self.shape = (len(maps), *maps.shape[2:])
         owners = [np.flatnonzero(labels[:, c]) for c in range(maps.shape[1])]
         flat = [maps[own, c].reshape(len(own), -1) for c, own in enumerate(owners)]
@@ -295,7 +333,7 @@ def delta(
         part_names: names of the parts; the first is what is no part.
         start: delta where the slider starts, 0.05 to 0.95.
     """
-    labels = np.asarray(labels, bool)
+    labels, images, masks = np.asarray(labels, bool), one_size(images, 255), one_size(masks, IGNORE)
     regions, tally = Regions(maps, labels), Tally(masks, parts, len(classes) + 1, len(part_names))
     number = {"all classes": None} | {name: c for c, name in enumerate(classes) if labels[:, c].any()}
     of_class = {name: np.arange(len(images)) if c is None else np.flatnonzero(labels[:, c]) for name, c in number.items()}
@@ -345,6 +383,8 @@ def step_player(
         labels: image-level labels, (n, C) bool.
         masks, parts, classes, part_names: as for `delta`.
     """
+    images, masks = one_size(images, 255), one_size(masks, IGNORE)
+    regions_by_step = [one_size(regions, False) for regions in regions_by_step]
     steps, mean_pixel = len(regions_by_step), torch.as_tensor(mean_pixel, dtype=torch.float32)
     tally = Tally(masks, parts, len(classes) + 1, len(part_names))
     counts, mined, found_in = [], [np.zeros_like(region) for region in regions_by_step[0]], np.zeros((len(images), *images[0].shape[:2]), np.uint8)
@@ -402,7 +442,7 @@ class SeedCounts:
     pixels are counted by kind and truth, and the rule is applied to a picture with one pixel of each kind.
 
     Args:
-        saliency: n of (H, W) in [0, 1].
+        saliency: n of (H, W) uint8, 255 for 1.
         mined: n of (C, H, W) bool.
         masks: n of (H, W) uint8, 0..C, 255 void: not counted.
     """
@@ -410,8 +450,8 @@ class SeedCounts:
     def __init__(self, saliency: Sequence[np.ndarray], mined: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> None:
         self.classes = len(mined[0])
         self.kinds = self.classes + (2 if self.classes > 1 else 1)  # claimed by none, by one of the C, by several
-        claims = np.stack([np.where(region.sum(axis=0) > 1, self.classes + 1, as_prediction(region)) for region in mined])
-        truth, salience = np.stack(masks), np.stack(saliency)
+        claims = one_size((np.where(region.sum(axis=0) > 1, self.classes + 1, as_prediction(region)) for region in mined), 0)
+        truth, salience = one_size(masks, IGNORE), one_size(saliency, 255) / 255
         counted = truth != IGNORE
         order = np.argsort(salience[counted])  # sorted, the pixels of low saliency are the first k: whole blocks and a rest
         self.saliency = salience[counted][order]
@@ -455,12 +495,13 @@ def background(
 
     Args:
         images: n of (H, W, 3) uint8.
-        saliency: n of (H, W) in [0, 1].
+        saliency: n of (H, W) uint8, 255 for 1.
         mined: regions, n of (C, H, W) bool.
         masks: n of (H, W) uint8, 0..C, 255 void.
         classes: names of the C classes.
         start: threshold where the slider starts, in [0, 1].
     """
+    images, masks, saliency, mined = one_size(images, 255), one_size(masks, IGNORE), one_size(saliency, 255), one_size(mined, False)
     counts = SeedCounts(saliency, mined, masks)
     words = {
         "labelled": ("labelled", "of all pixels; the rest is ignored"),
@@ -471,7 +512,7 @@ def background(
 
     def show(threshold: float, rule: Callable[..., np.ndarray], picture: int) -> Shown:
         image, standing_out, regions, mask = (of[picture - 1] for of in (images, saliency, mined, masks))
-        grey = np.stack([(255 * standing_out).round().astype(np.uint8)] * 3, axis=2)
+        grey, standing_out = np.stack([standing_out] * 3, axis=2), standing_out / 255
         pictures = {
             f"picture {picture} of {len(images)}: mined regions": paint(image, as_prediction(regions)),
             f"saliency; in colour: {threshold:.2f} and above": paint(grey, (standing_out >= threshold) * np.uint8(len(PALETTE))),
@@ -585,7 +626,7 @@ def prohibit_threshold(
         classes: names of the C classes.
         start: threshold where the slider starts, in [0, 1].
     """
-    v = np.asarray(v)
+    v, images, masks, probabilities = np.asarray(v), one_size(images, 255), one_size(masks, IGNORE), one_size(probabilities, 0)
     prohibited = Prohibited(probabilities, v, masks)
     before = mean_iou(prohibited(0)[0])
 
@@ -649,6 +690,7 @@ def crf(
         engine: of crf.refine.
     """
     present = np.asarray(present, bool)
+    images, masks, probabilities = one_size(images, 255), one_size(masks, IGNORE), one_size(probabilities, 1 / (len(classes) + 1))
 
     def show(picture: int, **values: float) -> Shown:
         image, f, allowed, truth = (of[picture - 1] for of in (images, probabilities, present, masks))

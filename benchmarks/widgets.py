@@ -37,7 +37,7 @@ def arguments(count: int) -> dict[str, dict[str, Any]]:
     scores = np.stack([np.concatenate([np.full((1, *size), 1.5), 6 * blurred(own, 2.5)]) for own in of_class])
     probabilities = list(torch.from_numpy(scores).softmax(dim=1).float())
     v = (0.75 * val.labels + rng.uniform(0, 0.25, val.labels.shape)).astype(np.float32)
-    saliency = [blurred((mask > 0).astype(float), 1.0).clip(0, 1) for mask in masks]
+    saliency = [(255 * blurred((mask > 0).astype(float), 1.0).clip(0, 1)).round().astype(np.uint8) for mask in masks]
     thresholds = (0.6, 0.4, 0.25, 0.1)
     regions = [[(m > t) & label[:, None, None] for m, label in zip(maps, val.labels, strict=True)] for t in thresholds]
     f = torch.tensor(rng.dirichlet([1.2, 1, 1], (1, 4, 4)).transpose(0, 3, 1, 2), dtype=torch.float32)
