@@ -140,7 +140,7 @@ def _version(package: str) -> str | None:
 #: what a table's numbers may be compared with
 SCOPE = {
     "creatures": "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's.",
-    "voc": "The paper's column is for train_aug's 10,582 and val's 1,449 pictures and 20 classes: other lists or classes are no comparison of equals.",
+    "voc": "The paper's column is for train_aug's 10,582 and val's 1,449 pictures and 20 classes: another list is no comparison of equals.",
     "folder": "The paper's column is for PASCAL VOC 2012: pictures of one's own are no comparison of equals.",
 }
 

@@ -130,11 +130,10 @@ def one_size(arrays: Iterable[Any], fill: float) -> np.ndarray:
     reduced = [_reduced(np.asarray(array)) for array in arrays]
     if len({array.shape for array in reduced}) == 1:
         return np.stack(reduced)
-    first = reduced[0]
-    rows = -3 if _colour(first) else -2
-    canvas = np.full(
-        (len(reduced), *(CANVAS if axis in (rows, rows + 1) else first.shape[axis] for axis in range(-first.ndim, 0))), fill, first.dtype
-    )
+    shape = list(reduced[0].shape)
+    rows = len(shape) - (3 if _colour(reduced[0]) else 2)
+    shape[rows : rows + 2] = CANVAS, CANVAS
+    canvas = np.full((len(reduced), *shape), fill, reduced[0].dtype)
     for whole, array in zip(canvas, reduced, strict=True):
         whole[tuple(slice(side) for side in array.shape)] = array
     return canvas
