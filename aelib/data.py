@@ -85,20 +85,21 @@ def creature_truth(seed: int, split: str, count: int) -> Truth:
     return Truth([s.mask for s in samples], [s.parts for s in samples], creatures.PARTS, ("head", "body", "limbs"))
 
 
-def photo_pictures(items: Sequence[Item], classes: Sequence[str]) -> Pictures:
+def photo_pictures(items: Sequence[Item], classes: Sequence[str], longest: int) -> Pictures:
     """Photographs on disk, read on access, with image-level labels of these classes; see `aelib.voc` and `aelib.folder`."""
     labels = np.array([[name in item.labels for name in classes] for item in items], bool)
-    return Pictures(tuple(classes), tuple(item.id for item in items), Lazy(read_photo, (item.photo for item in items)), labels)
+    read, size = partial(read_photo, longest=longest), partial(size_of, longest=longest)
+    return Pictures(tuple(classes), tuple(item.id for item in items), Lazy(read, (item.photo for item in items), size), labels)
 
 
-def photo_truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str]) -> Truth:
+def photo_truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str], longest: int) -> Truth:
     """Their masks, read on access; of the known classes those that are not among `classes` become 255."""
-    return _photo_truth(partial(read_labels, become=relabelling(classes, known)), [item.mask for item in items])
+    return _photo_truth(partial(read_labels, become=relabelling(classes, known), longest=longest), [item.mask for item in items])
 
 
 def no_truth(pictures: Pictures) -> Truth:
     """For photographs without masks: all is void, so nothing is counted, and every score is NaN."""
-    return _photo_truth(_void, pictures.images.files)
+    return _photo_truth(partial(_void, pictures.images.size), pictures.images.files)
 
 
 def _photo_truth(read: Callable[[Path], np.ndarray], files: Sequence[Path]) -> Truth:
@@ -110,8 +111,8 @@ def _photo_parts(read: Callable[[Path], np.ndarray], file: Path) -> np.ndarray:
     return ((mask > 0) + (mask == IGNORE).astype(np.uint8)).astype(np.uint8)
 
 
-def _void(photo: Path) -> np.ndarray:
-    return np.full(size_of(photo), IGNORE, np.uint8)
+def _void(size: Callable[[Path], tuple[int, int]], photo: Path) -> np.ndarray:
+    return np.full(size(photo), IGNORE, np.uint8)
 
 
 def to_tensor(image: np.ndarray) -> Tensor:

@@ -24,7 +24,7 @@ VAL_SHARE = 0.2
 
 
 def pictures(
-    root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, val_share: float = VAL_SHARE
+    root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, longest: int = 0, val_share: float = VAL_SHARE
 ) -> Pictures:
     """A split as training sees it; no mask is opened.
 
@@ -34,17 +34,18 @@ def pictures(
         classes: names of those to keep (none: all), in the data set's order; pictures that have none of them are left out.
         limit: so many pictures at random, if there are more; 0 takes all.
         seed: of that choice, and of the split where the table has none; neither depends on the table's order.
+        longest: photographs with a longer side are reduced to it, pixels; 0 never.
         val_share: of the pictures, where the table has no column `split`; between 0 and 1. At least one picture is in each split.
 
     Raises:
         ValueError: all that is wrong with the table and classes.txt, at once (see `check`); an unknown class or split.
     """
     names, items, _ = _chosen(Path(root), split, classes, limit, seed, val_share)
-    return photo_pictures(items, names)
+    return photo_pictures(items, names, longest)
 
 
 def truth(
-    root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, val_share: float = VAL_SHARE
+    root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, longest: int = 0, val_share: float = VAL_SHARE
 ) -> Truth | None:
     """The masks of `pictures(root, split, ...)`; classes that are not kept are 255 in them. None if no picture of them has a mask.
 
@@ -55,7 +56,7 @@ def truth(
     if not any(item.mask.exists() for item in items):
         return None
     refuse(f"masks of {split} are missing", _unmasked(items))
-    return photo_truth(items, names, known)
+    return photo_truth(items, names, known, longest)
 
 
 def check(

@@ -27,39 +27,53 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored pixels upright
 }
 
 
-def read_photo(file: Path) -> np.ndarray:
+def read_photo(file: Path, longest: int = 0) -> np.ndarray:
     """A photograph as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
     JPEG, PNG or WebP; grey, palette, RGB, CMYK. Transparency is laid over white, as a page would show it. Grey of 16 bits is scaled,
-    65535 to 255 (not stretched); of 16-bit colour Pillow reads the upper bytes. Colour profiles are not applied. A JPEG with nonsense
-    inside (not: cut off) decodes without an error: its format has no checksum.
+    65535 to 255 (not stretched); of 16-bit colour Pillow reads the upper bytes. Colour profiles are not applied.
+
+    Args:
+        longest: a photograph with a longer side is reduced to it, pixels; 0 never.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged (a truncated JPEG, too), of another format, or has more than files.LARGEST pixels; names the file.
+        ValueError: it is damaged (a truncated JPEG, too), of another format, or has more than files.LARGEST pixels; names the file. What
+            Pillow decodes without complaint passes: a JPEG with nonsense in the middle, or zeros at the end instead of a cut.
     """
     with picture(Path(file), *FORMATS) as image:
         turn = _UPRIGHT.get(_orientation(image))
         image.load()
         upright = image if turn is None else image.transpose(turn)
         if upright.mode.startswith("I"):  # 0 to 65535, and 65535 = 257 * 255
-            grey = ((np.asarray(upright).astype(np.int64) + 128) // 257).astype(np.uint8)
-            return np.repeat(grey[..., None], 3, axis=2)
-        if upright.has_transparency_data:
+            upright = Image.fromarray(((np.asarray(upright).astype(np.int64) + 128) // 257).astype(np.uint8))
+        elif upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-        return np.array(upright.convert("RGB"))
+        return np.array(_reduced(upright.convert("RGB"), longest, Image.Resampling.LANCZOS))
 
 
-def size_of(file: Path) -> tuple[int, int]:
-    """(H, W) of `read_photo(file)`, without decoding it (but a PNG: its EXIF data may lie behind the pixels).
+def size_of(file: Path, longest: int = 0) -> tuple[int, int]:
+    """(H, W) of `read_photo(file, longest)`, without decoding it (but a PNG: its EXIF data may lie behind the pixels).
 
     Raises:
         FileNotFoundError, ValueError: as `read_photo`; damage behind the header is not seen.
     """
     with picture(Path(file), *FORMATS) as image:
-        sideways = _orientation(image) >= 5
-        return (image.width, image.height) if sideways else (image.height, image.width)
+        size = image.size[::-1] if _orientation(image) >= 5 else image.size
+        return reduced(size, longest)[::-1]
+
+
+def reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A size whose longer side is at most `longest` (0: any), in proportion, no side under 1."""
+    if not longest or max(size) <= longest:
+        return size
+    return tuple(max(1, round(side * longest / max(size))) for side in size)
+
+
+def _reduced(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Image:
+    size = reduced(image.size, longest)
+    return image if size == image.size else image.resize(size, how)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -67,18 +81,19 @@ def _orientation(image: Image.Image) -> int:
     return value if value in _UPRIGHT else 1
 
 
-def read_labels(file: Path, become: bytes | None = None) -> np.ndarray:
+def read_labels(file: Path, become: bytes | None = None, longest: int = 0) -> np.ndarray:
     """A label map: a palette or grey PNG of 8 bits, (H, W) uint8.
 
     Args:
         become: 256 bytes: the label that each label turns into (see `relabelling`); None leaves them.
+        longest: as for `read_photo`; each pixel takes the nearest label.
 
     Raises:
         ValueError: it is missing, damaged, too large, or no label map (RGB for example); names the file.
     """
     try:
         with picture(Path(file), "PNG") as image:
-            labels, mode = np.array(image), image.mode
+            labels, mode = np.array(_reduced(image, longest, Image.Resampling.NEAREST)), image.mode
     except FileNotFoundError:
         raise ValueError(f"{file} is missing") from None
     if labels.ndim != 2 or labels.dtype != np.uint8:
@@ -89,23 +104,23 @@ def read_labels(file: Path, become: bytes | None = None) -> np.ndarray:
 class Lazy(Sequence[np.ndarray]):
     """read(file) of each file, on access and every time anew; read must be a module's function for worker processes to get it.
 
-    A slice is Lazy too. Raises on access what `read` raises.
+    A slice is Lazy too. Raises on access what `read` raises. size(file) is (H, W) of what is read, told at less cost.
     """
 
-    def __init__(self, read: Callable[[Path], np.ndarray], files: Iterable[Path]) -> None:
-        self.read, self.files = read, tuple(files)
+    def __init__(self, read: Callable[[Path], np.ndarray], files: Iterable[Path], size: Callable[[Path], tuple[int, int]] = size_of) -> None:
+        self.read, self.files, self.size = read, tuple(files), size
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, i):
-        return Lazy(self.read, self.files[i]) if isinstance(i, slice) else self.read(self.files[i])
+        return Lazy(self.read, self.files[i], self.size) if isinstance(i, slice) else self.read(self.files[i])
 
 
 def sizes(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     """(H, W) of every image or mask; of files (`Lazy`) by their headers. Raises as `size_of`."""
     if isinstance(images, Lazy):
-        return [size_of(file) for file in images.files]
+        return [images.size(file) for file in images.files]
     return [image.shape[:2] for image in images]
 
 

@@ -25,6 +25,7 @@ class Settings:
     train_list: str = setting("train_aug", "voc: the list to train on")
     val_list: str = setting("val", "voc: the list to validate on")
     classes: str = setting("", "photographs: the classes to keep, with commas between; empty keeps all")
+    longest_side: int = setting(500, "photographs: larger ones are reduced to it on reading, pixels (VOC's: 500)", 32, 10_000)
     seed: int = setting(0, "of the world, the choice of photographs, the weights, the order of samples", 0, 1_000_000)
     train_images: int = setting(1200, "pictures of the training split, at random if there are more", 8, 100_000)
     val_images: int = setting(200, "pictures of the validation split, at random if there are more", 8, 100_000)

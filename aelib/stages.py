@@ -48,7 +48,7 @@ def _source(s: Settings, split: str) -> tuple[ModuleType, tuple]:
     """The module that knows photographs on disk, and what its `pictures` and `truth` are asked for."""
     name = {"train": s.train_list, "val": s.val_list}[split] if s.dataset == "voc" else split
     count = s.train_images if split == "train" else s.val_images
-    return {"voc": voc, "folder": folder}[s.dataset], (ROOT / s.data_root, name, s.class_names, count, s.seed)
+    return {"voc": voc, "folder": folder}[s.dataset], (ROOT / s.data_root, name, s.class_names, count, s.seed, s.longest_side)
 
 
 def pictures(run: Run, split: str) -> Pictures:

@@ -38,7 +38,7 @@ SIZES = {"train": 1_464, "train_aug": 10_582, "val": 1_449}
 # --- reading ------------------------------------------------------------------------------------------------------------------
 
 
-def pictures(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0) -> Pictures:
+def pictures(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, longest: int = 0) -> Pictures:
     """A split as training sees it. No mask is opened, and no label comes from one.
 
     A class is in a picture if an object of it is annotated, one marked difficult, too: so the image-level labels of psa (AffinityNet) and
@@ -50,16 +50,17 @@ def pictures(root: str | os.PathLike, split: str, classes: Sequence[str] = (), l
         classes: names of those to keep (none: all 20), in VOC's order; pictures that have none of them are left out.
         limit: so many pictures at random, if there are more; 0 takes all.
         seed: of that choice, which does not depend on the order in the list, or on disk.
+        longest: photographs with a longer side are reduced to it, pixels; 0 never.
 
     Raises:
         ValueError: all that is wrong with the list and the labels, at once (see `check`); an unknown class.
     """
     names = photos.kept(classes, CLASSES)
-    return photo_pictures(_chosen(Path(root), split, names, limit, seed), names)
+    return photo_pictures(_chosen(Path(root), split, names, limit, seed), names, longest)
 
 
-def truth(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0) -> Truth:
-    """The masks of `pictures(root, split, classes, limit, seed)`; classes that are not kept are 255 in them (`photos.relabelling`).
+def truth(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limit: int = 0, seed: int = 0, longest: int = 0) -> Truth:
+    """The masks of `pictures(root, split, classes, limit, seed, longest)`; classes that are not kept are 255 in them (`photos.relabelling`).
 
     VOC's own mask if there is one, for it has the void border; SBD's (SegmentationClassAug) otherwise.
 
@@ -67,7 +68,7 @@ def truth(root: str | os.PathLike, split: str, classes: Sequence[str] = (), limi
         ValueError: as `pictures`; on access, if a mask is missing or damaged.
     """
     names = photos.kept(classes, CLASSES)
-    return photo_truth(_chosen(Path(root), split, names, limit, seed), names, CLASSES)
+    return photo_truth(_chosen(Path(root), split, names, limit, seed), names, CLASSES, longest)
 
 
 def check(
