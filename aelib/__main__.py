@@ -1,4 +1,4 @@
-"""python -m aelib run | data | verify | evaluate | publish | settings"""
+"""python -m aelib run | data | predict | submission | evaluate | verify | settings | publish"""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import lesson
-from .runs import Run, RunError, write_json
+from .runs import Run, RunError, opened, write_json
 from .settings import PROFILES, describe, parse
 
 
@@ -41,18 +41,30 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--root", default="data", metavar="DIR", type=Path, help="where the data set is (default: data)")
         command.add_argument("--workers", default=os.cpu_count() or 1, type=int, metavar="N", help="processes (default: one a core)")
 
+    predict = commands.add_parser("predict", help="label maps and overlays of new photographs, by a finished run")
+    predict.add_argument("photos", nargs="+", metavar="IMAGE", type=Path)
+    submission = commands.add_parser("submission", help="the answers on VOC's test list, in the layout of the test server")
+    submission.add_argument("--list", default="test", metavar="NAME", help="of ImageSets/Segmentation (default: test)")
+    for command in (predict, submission):
+        command.add_argument("--run", required=True, metavar="DIR", type=Path, help="run directory")
+        command.add_argument("--out", required=True, metavar="DIR", type=Path)
+        command.add_argument("--network", default="AE+PSL++", metavar="NAME", help="as in results.json (default: AE+PSL++)")
+
     commands.add_parser("publish", help="put the finished runs/classroom into the repository: outputs into notebooks/, the run into data/")
-    commands.add_parser("settings", help="list every setting: type, default, range, meaning")
+    listing = commands.add_parser("settings", help="list every setting: type, value, range, meaning")
+    listing.add_argument("--profile", default="classroom", help="whose values; voc has the paper's, each with how sure it is")
     options = parser.parse_args(arguments)
     try:
         if options.command == "settings":
-            print(describe())
+            print(describe(options.profile))
         elif options.command == "data":
             _data(options)
         elif options.command == "evaluate":
             _evaluate(options)
         elif options.command == "verify":
             return _verify(options.run.absolute(), options.repair)
+        elif options.command in ("predict", "submission"):
+            _answer(options)
         elif options.command == "publish":
             lesson.publish(Run())
         else:
@@ -87,6 +99,18 @@ def _data(options: argparse.Namespace) -> None:
 
         sizes = source.check(options.root, dict.fromkeys(splits, 0), workers=options.workers, progress=progress)
     print(f"{options.root}: nothing is wrong; pictures in " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
+
+
+def _answer(options: argparse.Namespace) -> None:
+    from . import submission
+    from .stages import pictures
+
+    run = opened(options.run.absolute())
+    if options.command == "predict":
+        files = submission.write_answers(run, options.photos, options.out, name=options.network)
+        print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(pictures(run, 'train').classes)}")
+    else:
+        print(submission.write_submission(run, options.out, options.list, options.network))
 
 
 def _verify(directory: Path, mend: bool) -> int:

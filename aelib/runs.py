@@ -223,6 +223,13 @@ class Run:
         return list(lines.values())
 
 
+def opened(directory: Path) -> Run:
+    """A run that is there, whatever it was made with. Raises RunError if it is none."""
+    if not (directory / "settings.json").exists():
+        raise RunError(f"{directory} is no run directory: it holds no settings.json; `python -m aelib run --out {directory}` makes one")
+    return Run(directory, _read_settings(directory / "settings.json").profile)
+
+
 @contextmanager
 def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[None]:
     """Hold one of a run's locks: "stage" to change its stages, "course" to go through the notebooks. Reading needs none.

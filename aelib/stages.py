@@ -219,10 +219,15 @@ def classifier(run: Run, step: int = 1) -> LargeFOV:
 
 
 def confidences(run: Run, split: str) -> Tensor:
+    """v of a split: see `confidences_of`."""
+    return confidences_of(run, pictures(run, split).images)
+
+
+def confidences_of(run: Run, images: Sequence[np.ndarray]) -> Tensor:
     """v: how sure the step-1 classifier is of each class on the whole, unerased picture, (n, C) in [0, 1]."""
-    model = classifier(run)
-    logits = torch.stack(list(_in_batches(lambda x: classify(model(scaled(x, run.settings.cam_scale))), map(to_tensor, pictures(run, split).images))))
-    return logits.clamp(0, 1) if run.settings.classification_loss == "squared" else logits.sigmoid()
+    model, s = classifier(run), run.settings
+    logits = torch.stack(list(_in_batches(lambda x: classify(model(scaled(x, s.cam_scale))), map(to_tensor, images))))
+    return logits.clamp(0, 1) if s.classification_loss == "squared" else logits.sigmoid()
 
 
 def evidences(run: Run) -> list[float]:
@@ -346,6 +351,13 @@ def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator
     """f at each picture's own resolution: (C + 1, H, W) in [0, 1], background first; seen at test_scales, and mirrored with test_flip."""
     views = {"scales": run.settings.scales, "flip": run.settings.test_flip == "yes"}
     return _in_batches(lambda x: prediction.predict(model, x, **views), map(to_tensor, images))
+
+
+def answer(run: Run, images: Sequence[np.ndarray], name: str = "AE+PSL++") -> Iterator[np.ndarray]:
+    """The method at test, whole: a network, prohibition by v, CRF. For each picture (C + 1, H, W) float32 in [0, 1]: argmax is the answer."""
+    s = run.settings
+    present = psl.allowed(confidences_of(run, images), s.prohibit_threshold).numpy()
+    return refine_all(images, predict(run, network(run, name), images), present, crf_of(s), s.workers, s.crf_engine)
 
 
 def crf_of(settings: Settings) -> CRF:

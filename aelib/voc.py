@@ -122,6 +122,14 @@ def splits(root: str | os.PathLike) -> tuple[str, ...]:
     return tuple(name for name in there if name != "train" or "train_aug" not in there)
 
 
+def photos_of(root: str | os.PathLike, split: str) -> list[Path]:
+    """The photographs of a list, which needs no labels: the test split's. Raises ValueError for all that is wrong with the list."""
+    devkit = _devkit(Path(root))
+    ids, problems = _listed(devkit, split)
+    refuse(f"problem(s) with the list {split}", problems)
+    return [devkit / "JPEGImages" / f"{name}.jpg" for name in ids]
+
+
 @lru_cache(maxsize=16)
 def _chosen(root: Path, split: str, names: tuple[str, ...], limit: int, seed: int) -> tuple[Item, ...]:
     items, problems = _items(root, split)
