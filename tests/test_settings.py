@@ -260,7 +260,7 @@ def test_describe_has_a_line_for_each_setting_with_the_profiles_value(profile):
 
 
 def test_describe_of_an_unknown_profile_names_the_known_ones():
-    with pytest.raises(ValueError, match="'voc_light' is unknown.*'voc_lite'"):
+    with pytest.raises(ValueError, match=r"'voc_light' is unknown.*'voc_lite'"):
         describe("voc_light")
 
 
