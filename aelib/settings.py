@@ -51,7 +51,7 @@ class Settings:
     momentum: float = setting(0.9, "sgd's", 0.0, 0.999)
     drop_epoch: int = setting(6, "sgd: the rate is a tenth after so many epochs", 1, 1000)
     precision: str = setting("float32", "of the network's arithmetic in training", choices=("float32", "bfloat16"))
-    loaders: int = setting(0, "processes that read and crop pictures for training; changes no number", 0, 256)
+    loaders: int = setting(0, "processes that read and crop pictures for training, with crops; changes no number", 0, 256)
     # mining
     classification_loss: str = setting("sigmoid", "sigmoid cross-entropy, or the paper's squared error", choices=("sigmoid", "squared"))
     delta: float = setting(0.2, "threshold of the discriminative region, between 0 and 1, both excluded", 1e-6, 1 - 1e-6)
@@ -88,7 +88,7 @@ class Settings:
     @property
     def scales(self) -> tuple[float, ...]:
         """test_scales as numbers. Raises ValueError if they are none."""
-        return tuple(float(text) for text in self.test_scales.split(","))
+        return tuple(float(text.replace("_", "?")) for text in self.test_scales.split(","))  # Python reads 1_0 as ten
 
     def to_json(self) -> dict[str, Any]:
         """All settings, by name."""
@@ -199,6 +199,8 @@ def _contradictions(s: Settings) -> list[str]:
         problems.append(f"crop: 0 takes pictures of one size, and dataset {s.dataset!r} has photographs: 321 is the paper's")
     if s.backbone == "small" and (s.weights, s.frozen) != ("random", 0):
         problems.append("weights, frozen: the small backbone has no ImageNet weights; it starts from random ones and learns as a whole")
+    if s.loaders and not s.crop:
+        problems.append("loaders: whole pictures (crop: 0) are mirrored by one stream of random numbers, which several processes cannot share")
     if s.frozen and s.weights == "random":
         problems.append(f"frozen: {s.frozen} layers of random weights would never learn")
     if s.fc_weights == "vgg" and (s.backbone != "vgg16" or s.weights == "random"):

@@ -12,6 +12,7 @@ A finished stage returns at once, so a notebook may be run again at no cost. No 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import groupby, islice, tee
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +32,7 @@ from .crf import CRF, refine_all
 from .data import Pictures, TrainingSet, Truth, to_tensor
 from .erasing import discriminative_regions, erase, evidence, steps_worth_keeping
 from .evaluation import confusion, part_recall
+from .files import refuse
 from .masks import as_prediction, merge
 from .models import LargeFOV, classify, scaled
 from .notebook import count_report, epoch_report
@@ -75,22 +77,48 @@ def prepare(run: Run) -> None:
     log.json {"pictures": {split: count}, "mean_pixel": RGB in [0, 255], "weights": what the backbone starts from, or None}
 
     Raises:
-        ValueError: all that is wrong with the data, in one message; or the weights do not fit.
+        ValueError: all that is wrong with the weights, the data and the saliency maps, in one message; or a picture is in both splits.
     """
     if run.finished("data"):
         return
-    s = run.settings
+    s, problems, weights = run.settings, [], None
     with run.making("data") as made:
-        weights = load_pretrained(LargeFOV(1, s.backbone), _weights(s), s.fc_weights) if s.weights != "random" else None
-        if s.dataset != "creatures":
-            (source, (root, *_)), limits = _source(s, "train"), (s.train_images, s.val_images)
-            lists = (s.train_list, s.val_list) if s.dataset == "voc" else ("train", "val")
-            source.check(root, dict(zip(lists, limits, strict=True)), s.class_names, s.seed, s.workers, count_report("data"))
-        train = pictures(run, "train")
-        if s.saliency_maps:
-            check_maps(ROOT / s.saliency_maps, dict(zip(train.ids, sizes(train.images), strict=True)), s.workers)
-        counts = {"train": len(train), "val": len(pictures(run, "val"))}
+        with _noted(problems):
+            weights = load_pretrained(LargeFOV(1, s.backbone), _weights(s), s.fc_weights) if s.weights != "random" else None
+        with _noted(problems):
+            if s.dataset != "creatures":
+                (source, (root, *_)), limits = _source(s, "train"), (s.train_images, s.val_images)
+                lists = (s.train_list, s.val_list) if s.dataset == "voc" else ("train", "val")
+                source.check(root, dict(zip(lists, limits, strict=True)), s.class_names, s.seed, s.workers, count_report("data"))
+        with _noted(problems):
+            if s.saliency_maps:
+                check_maps(ROOT / s.saliency_maps, _readable(run), s.workers)
+        if problems:
+            raise ValueError("\n".join(problems))
+        train, val = pictures(run, "train"), pictures(run, "val")
+        shared = [f"{name} is trained on and scored on" for name in sorted({*train.ids} & {*val.ids})]
+        refuse(f"picture(s) are in {s.train_list} and in {s.val_list}", shared)  # voc's lists: those of a folder cannot share one
+        counts = {"train": len(train), "val": len(val)}
         write_json(made / "log.json", {"pictures": counts, "mean_pixel": train.mean_pixel().tolist(), "weights": weights})
+
+
+@contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        problems.append(str(error))
+
+
+def _readable(run: Run) -> dict[str, tuple[int, int]]:
+    """id -> (H, W) of the training pictures that can be read: what is wrong with the list and with the others, the data's check has said."""
+    known = {}
+    with suppress(ValueError):
+        train = pictures(run, "train")
+        for i, name in enumerate(train.ids):
+            with suppress(ValueError, FileNotFoundError):
+                known[name] = sizes(train.images[i : i + 1])[0]
+    return known
 
 
 def mean_pixel(run: Run) -> Tensor:

@@ -15,8 +15,8 @@ import time
 import torch
 from torch.nn import functional as F
 
+from aelib.cam import cam
 from aelib.models import LargeFOV
-from aelib.prediction import cams
 
 TRAIN_AUG = 10_582  # pictures of VOC 2012's train_aug
 CROPS = (129, 161, 225, 321)
@@ -39,10 +39,10 @@ def measure(backbone: str, crop: int, batch: int, frozen: int, bf16: bool, job: 
         wall, cpu = time.perf_counter(), time.process_time()
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             if job == "CAM":
-                cams(model, image[0])
+                cam(model, image[:1])
             else:
                 optimiser.zero_grad()
-                F.cross_entropy(model(image).float(), mask).backward()
+                F.cross_entropy(model(image), mask).backward()
                 optimiser.step()
         if gpu:
             torch.cuda.synchronize()

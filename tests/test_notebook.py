@@ -35,7 +35,8 @@ def test_start_opens_the_run_with_the_parameters(tmp_path, capsys):
         ("seed", "true", "seed: 'true' is str"),
         ("profile", 3, "must be text"),
         ("run_dir", 2007000032, "must be text"),
-        ("classes", [], "no such setting"),
+        ("classes", [], "classes: \\[\\] is list"),
+        ("clases", "cat", "no such setting .*'classes'"),
     ],
 )
 def test_a_wrong_parameter_is_refused_before_a_directory_is_made(tmp_path, name, value, message):

@@ -178,6 +178,25 @@ def test_a_damaged_file_is_refused_by_name(run, name, damage):
         reader("stage", name)
 
 
+def test_images_are_checked_all_at_once_and_decoded_only_on_access(run, monkeypatch):
+    with run.making("many") as folder:
+        for i in range(4):
+            save_mask(folder / f"{i}.png", np.full((2, 3), i, np.uint8))
+    opened, open_ = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda file, **options: opened.append(Path(file).name) or open_(file, **options))
+    images = run.images("many", ("3", "0", "2"))
+    assert len(images) == 3 and opened == []
+    assert images[2].tolist() == [[2] * 3] * 2 and images[0][0, 0] == 3 and opened == ["2.png", "3.png"]
+    assert [image[0, 0] for image in images[1:]] == [0, 2]
+    (run.directory / "many" / "2.png").write_bytes(b"")
+    with pytest.raises(RunError, match=r"2\.png is not what the stage wrote"):  # though nobody has asked for its pixels
+        run.images("many", ("3", "0", "2"))
+    with pytest.raises(RunError, match=r"holds no 4\.png"):
+        run.images("many", ("3", "4"))
+    with pytest.raises(RunError, match=r"2\.png cannot be read as a picture .*delete the folder"):  # damaged between the check and the access
+        images[2]
+
+
 def test_a_file_that_the_stage_never_wrote_is_refused(run):
     (run.directory / "stage" / "added.json").write_text("{}")
     for name in ("added.json", "missing.json"):

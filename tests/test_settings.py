@@ -2,18 +2,21 @@
 
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import yaml
 from papermill.cli import _resolve_type
 
-from aelib.settings import PROFILES, Settings, check, describe, make, parse
+from aelib import voc
+from aelib.settings import PROFILES, RECIPE, Settings, check, describe, make, parse
 
 FIELDS = [f for f in fields(Settings) if f.name != "profile"]
 NUMBERS = [f for f in FIELDS if f.type in (int, float)]
 INTS, FLOATS = [f for f in FIELDS if f.type is int], [f for f in FIELDS if f.type is float]
-TEXTS = [f for f in FIELDS if f.type is str]
+FREE = {"data_root", "train_list", "val_list", "classes", "weights", "saliency_maps", "test_scales"}  # texts of no fixed choice
+TEXTS = [f for f in FIELDS if f.type is str and f.name not in FREE]
 
 
 def name_of(field):
@@ -26,8 +29,9 @@ def refused(match: str, profile: str = "classroom", **overrides) -> str:
     return str(error.value)
 
 
-def test_every_setting_is_a_number_with_a_range_or_a_choice():
-    assert {f.name for f in NUMBERS} | {f.name for f in TEXTS} == {f.name for f in FIELDS}
+def test_every_setting_is_a_number_with_a_range_or_a_choice_or_one_of_the_few_free_texts():
+    assert {f.name for f in NUMBERS} | {f.name for f in TEXTS} | FREE == {f.name for f in FIELDS}
+    assert all(not f.metadata["choices"] and f.type is str for f in FIELDS if f.name in FREE)
     assert all(f.metadata["low"] < f.metadata["high"] and not f.metadata["choices"] for f in NUMBERS)
     assert all(f.metadata["choices"] and f.metadata["low"] is f.metadata["high"] is None for f in TEXTS)
     assert all(f.metadata["meaning"] for f in FIELDS)
@@ -117,6 +121,58 @@ def test_profiles_differ_from_the_defaults_only_where_they_say_so():
         assert values == {"profile": profile} | {f.name: f.default for f in FIELDS} | special
 
 
+def test_the_voc_profile_is_the_papers_recipe_and_every_value_of_it_is_marked():
+    """The paper's numbers, written out from the paper (sure) and from what is commonly reported (likely)."""
+    s = make("voc")
+    assert (s.dataset, s.train_list, s.train_images, s.val_images, s.backbone, s.object_steps) == ("voc", "train_aug", 10_582, 1_449, "vgg16", 3)
+    assert (s.optimiser, s.learning_rate, s.momentum, s.weight_decay, s.drop_epoch) == ("sgd", 1e-3, 0.9, 5e-4, 6)
+    assert (s.batch_size, s.crop, s.classifier_epochs, s.network_epochs, s.dropout, s.last_layer_factor) == (30, 321, 15, 15, 0.5, 10)
+    assert {name: getattr(s, name) for name in RECIPE} == {name: value for name, (value, _) in RECIPE.items()}
+    assert {mark for _, mark in RECIPE.values()} == {"sure", "likely", "ours"} and RECIPE["delta"][1] == "ours"
+
+
+def test_profiles_of_photographs_crop_them_and_start_from_imagenet():
+    for profile in ("voc", "voc_lite"):
+        s = make(profile)
+        assert s.dataset == "voc" and s.weights == "torchvision" and s.crop > 0, profile
+        assert s.val_list != s.train_list and {*s.class_names} <= {*voc.CLASSES}, profile
+
+
+CONTRADICTIONS = [
+    ({"scale_low": 1.5}, "scale_low: 1.5 is more than scale_high, 1.0"),
+    ({"dataset": "folder"}, "crop: 0 takes pictures of one size, and dataset 'folder' has photographs"),
+    ({"dataset": "voc"}, "crop: 0 .*dataset 'voc'"),
+    ({"weights": "torchvision"}, "weights, frozen: the small backbone"),
+    ({"frozen": 3}, "frozen: 3 layers of random weights would never learn"),
+    ({"backbone": "vgg16", "frozen": 10}, "frozen: 10 layers of random weights"),
+    ({"backbone": "vgg16", "fc_weights": "vgg"}, "fc_weights: 'vgg' needs the backbone vgg16 and its weights"),
+    ({"backbone": "mobilenet_v2", "weights": "torchvision", "fc_weights": "vgg"}, "fc_weights: 'vgg' needs"),
+    ({"loaders": 2}, r"loaders: whole pictures \(crop: 0\)"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), CONTRADICTIONS)
+def test_values_that_contradict_each_other_are_refused_by_name(values, message):
+    refused(message, **values)
+
+
+def test_all_contradictions_come_in_one_message_and_each_cure_works():
+    message = refused("settings: ", dataset="voc", scale_low=2.0, frozen=1, fc_weights="vgg", test_scales="", deltta=1)
+    assert all(f"{name}: " in message for name in ("crop", "scale_low", "frozen", "fc_weights", "test_scales", "deltta"))
+    cured = {"dataset": "voc", "crop": 33, "scale_low": 2.0, "scale_high": 2.0, "backbone": "vgg16", "weights": "a.safetensors", "loaders": 2}
+    assert make("smoke", **cured, frozen=1, fc_weights="vgg", test_scales="0.5, 1").scales == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("text", ["", "1,", "0.75;1", "0", "-1", "1,nan", "inf", "11", "0.05", "1_0", "one"])
+def test_test_scales_that_are_none_are_refused(text):
+    refused("test_scales: .*such as 0.75,1,1.25", test_scales=text)
+
+
+def test_class_names():
+    assert make("smoke").class_names == make("smoke", classes=" , ").class_names == ()
+    assert make("smoke", classes="cat, my dog,sheep").class_names == ("cat", "my dog", "sheep")
+
+
 def test_overrides_win_over_the_profile():
     settings = make("smoke", network_epochs=3, delta=0.25)
     assert (settings.network_epochs, settings.delta, settings.profile) == (3, 0.25, "smoke")
@@ -191,11 +247,21 @@ def test_settings_survive_json_and_cannot_be_changed():
         settings.network_epochs = 5
 
 
-def test_describe_has_a_line_for_each_setting():
-    lines = describe().splitlines()
+@pytest.mark.parametrize("profile", PROFILES)
+def test_describe_has_a_line_for_each_setting_with_the_profiles_value(profile):
+    lines, settings = describe(profile).splitlines(), make(profile)
     assert [line.split()[0] for line in lines] == [f.name for f in FIELDS]
     for line, field in zip(lines, FIELDS, strict=True):
-        assert str(field.default) in line and field.metadata["meaning"] in line
+        assert line.split()[2] == str(getattr(settings, field.name)) or getattr(settings, field.name) == ""
+        assert line.endswith(field.metadata["meaning"])
+        assert all(choice in line for choice in field.metadata["choices"])
+        marks = [mark for mark in ("[sure]", "[likely]", "[ours]") if mark in line]
+        assert marks == ([f"[{RECIPE[field.name][1] if field.name in RECIPE else 'ours'}]"] if profile == "voc" else [])
+
+
+def test_describe_of_an_unknown_profile_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"'voc_light' is unknown.*'voc_lite'"):
+        describe("voc_light")
 
 
 # --- papermill: -p goes through _resolve_type, -y and -f through YAML -----------------------------------------------------------
@@ -204,8 +270,15 @@ CONVERTED = ["true", "True", "yes", "null_", "1e-3", "1_0", "2007_000032", "0x10
 
 
 def fitting(name: str) -> dict[str, int]:
-    """What else to set so that only the range of `name` limits it: object_steps may not be more than erase_steps."""
-    return {"object_steps": {"erase_steps": 10}, "erase_steps": {"object_steps": 1}}.get(name, {})
+    """What else to set so that only the range of `name` limits it: object_steps may not be more than erase_steps, and so on."""
+    pairs = {"object_steps": {"erase_steps": 10}, "erase_steps": {"object_steps": 1}, "scale_low": {"scale_high": 10.0}}
+    pairs |= {"scale_high": {"scale_low": 0.1}, "weights": {"backbone": "vgg16"}, "loaders": {"crop": 32}}
+    return (pairs | {"frozen": {"backbone": "vgg16", "weights": "torchvision"}}).get(name, {})
+
+
+def factors(text: str) -> bool:
+    """Whether a reader would say that these are factors from 0.1 to 10."""
+    return all(re.fullmatch(r"\d+(\.\d+)?", part.strip()) and 0.1 <= float(part) <= 10 for part in text.split(","))
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=name_of)
@@ -218,7 +291,8 @@ def test_what_papermill_makes_of_a_text_is_the_value_meant_or_refused_by_name(fi
             continue
         right = type(value) is field.type or (field.type is float and type(value) is int)
         inside = right and field.type is not str and field.metadata["low"] <= value <= field.metadata["high"]
-        if inside or (right and value in field.metadata["choices"]):
+        free = right and field.name in FREE and (field.name != "test_scales" or factors(value))
+        if inside or free or (right and value in field.metadata["choices"]):
             assert make("smoke", **fitting(field.name) | {field.name: value}) is not None
         else:
             refused(f"{field.name}: ", **{field.name: value})

@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, TensorDataset
 
 from aelib import training
+from aelib.augment import CropSet
+from aelib.data import Pictures
+from aelib.models import LargeFOV
 from aelib.training import fit, load_checkpoint
 
 EPOCHS = 4
@@ -218,3 +221,110 @@ def test_a_weight_that_is_no_number_is_named_with_its_epoch(tmp_path):
         recipe = {"epochs": 1, "batch_size": 1, "learning_rate": 1e-3, "weight_decay": 0, "seed": 0, "checkpoint": tmp_path / ".checkpoint"}
         fit(model, data, lambda m, x, progress: (0 * m.weight).sum().sqrt(), **recipe)
     assert not (tmp_path / ".checkpoint").exists()
+
+
+# --- sgd, bfloat16, loaders -----------------------------------------------------------------------------------------------------
+
+SGD = {"optimiser": "sgd", "momentum": 0.8, "drop_epoch": 2, "last_layer_factor": 4.0}
+
+
+def test_sgd_with_a_drop_and_frozen_layers_is_the_loop_by_hand():
+    """Velocity v <- momentum v + (gradient + decay w), w <- w - rate v; the rate a tenth from the third epoch on, four times it for score."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 4), nn.Tanh())
+    model.add_module("score", nn.Linear(4, 2))
+    model.double()[0].requires_grad_(False)
+    w = {name: value.detach().clone() for name, value in model.named_parameters()}
+    x, y, batches, losses = torch.randn(7, 5, dtype=torch.float64), torch.randn(7, 2, dtype=torch.float64), [], []
+
+    def watched(model, x, y, i, progress):
+        batches.append(i.tolist())
+        return F.mse_loss(model(x), y)
+
+    recipe = {"epochs": 4, "batch_size": 3, "learning_rate": 0.05, "weight_decay": 0.02, "seed": 5}
+    got = fit(model, TensorDataset(x, y, torch.arange(7)), watched, **recipe, **SGD)
+    trained = [name for name in w if not name.startswith("0.")]
+    velocity = {name: torch.zeros_like(w[name]) for name in trained}
+    assert [len(batch) for batch in batches] == [3, 3, 1] * 4
+    for step, i in enumerate(batches):
+        for name in trained:
+            w[name].requires_grad_(True)
+        hidden = torch.tanh(torch.tanh(x[i] @ w["0.weight"].T + w["0.bias"]) @ w["2.weight"].T + w["2.bias"])
+        value = ((hidden @ w["score.weight"].T + w["score.bias"] - y[i]) ** 2).mean()
+        gradients = torch.autograd.grad(value, [w[name] for name in trained])
+        for name, gradient in zip(trained, gradients, strict=True):
+            rate = 0.05 * (4 if name.startswith("score") else 1) * (0.1 if step >= 2 * 3 else 1)
+            velocity[name] = 0.8 * velocity[name] + gradient + 0.02 * w[name].detach()
+            w[name] = w[name].detach() - rate * velocity[name]
+        losses.append(value.item() * len(i) / 7)
+    assert got == pytest.approx([sum(losses[k : k + 3]) for k in range(0, 12, 3)], rel=1e-12)
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(value.detach(), w[name], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_sgd_resumed_before_at_and_after_the_drop_is_bit_equal(tmp_path, after, precision):
+    def kill(epoch, epochs, value):
+        if epoch == after:
+            raise KeyboardInterrupt
+
+    whole, resumed = network(), network()
+    losses = train(whole, precision=precision, **SGD)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), precision=precision, **SGD, checkpoint=tmp_path / ".checkpoint", report=kill)
+    assert train(resumed, precision=precision, **SGD, checkpoint=tmp_path / ".checkpoint") == losses
+    assert same(resumed, whole)
+
+
+@pytest.mark.parametrize("other", [{"momentum": 0.7}, {"drop_epoch": 3}, {"precision": "bfloat16"}, {"optimiser": "adamw"}])
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_from(tmp_path, capsys, other):
+    train(network(), **SGD, checkpoint=tmp_path / ".checkpoint")
+    fresh, again = network(), network()
+    losses = train(fresh, **SGD | other)
+    assert train(again, **SGD | other, checkpoint=tmp_path / ".checkpoint") == losses and same(again, fresh)
+    assert "is of another training" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_bfloat16_computes_in_bfloat16_keeps_float32_weights_learns_and_repeats_itself(optimiser):
+    """Two bright and two dark pictures: learned to the point in either precision, by other numbers."""
+    x = torch.cat([torch.rand(4, 3, 8, 8) * 0.2, torch.rand(4, 3, 8, 8) * 0.2 + 0.8])
+    data, results = TensorDataset(x, torch.tensor([0] * 4 + [1] * 4)), []
+    for precision in ("bfloat16", "bfloat16", "float32"):
+        model, kinds = network(), set()
+        hook = model[0].register_forward_hook(lambda module, inputs, output, kinds=kinds: kinds.add(output.dtype))
+        recipe = {"epochs": 12, "batch_size": 4, "learning_rate": 1e-2, "weight_decay": 0, "seed": 0, "last_layer_factor": 1, "drop_epoch": 9}
+        results.append((fit(model, data, loss, **recipe, optimiser=optimiser, precision=precision), model))
+        hook.remove()
+        assert kinds == {getattr(torch, precision)}
+        assert {value.dtype for value in model.parameters()} == {torch.float32}
+        with torch.no_grad():
+            assert model(x).argmax(dim=1).tolist() == [0] * 4 + [1] * 4
+    one, again, full = results
+    assert one[0] == again[0] and same(one[1], again[1])
+    assert one[0] != full[0] and one[0][0] == pytest.approx(full[0][0], rel=0.05)
+
+
+def test_loaders_change_no_number(tmp_path):
+    """Crops with masks and with erased regions, a network with dropout."""
+    rng = np.random.default_rng(0)
+    shapes = [(20, 31), (40, 24), (33, 33), (18, 50), (37, 22)]
+    images = [rng.integers(0, 256, (*shape, 3), np.uint8) for shape in shapes]
+    gone = [torch.from_numpy(rng.random((2, *shape)) < 0.2) for shape in shapes]
+    masks = [rng.choice(np.array([0, 1, 2, 255], np.uint8), shape) for shape in shapes]
+    pictures = Pictures(("cat", "dog"), tuple("abcde"), images, np.ones((5, 2), bool))
+    crops = CropSet(pictures, lambda i: (torch.tensor(i),), fill=torch.full((3,), 0.5), size=24, gone=lambda i: gone[i], masks=masks)
+
+    def segment(model, image, mask, i, progress):
+        scores = model(image)
+        return F.cross_entropy(scores, mask[:, ::4, ::4].long(), ignore_index=255)
+
+    results = []
+    for loaders in (0, 2):
+        torch.manual_seed(0)
+        model = LargeFOV(3, "small", dropout=0.5)
+        recipe = {"epochs": 2, "batch_size": 2, "learning_rate": 1e-3, "weight_decay": 1e-3, "seed": 4}
+        results.append((fit(model, crops, segment, **recipe, loaders=loaders), model))
+    assert results[0][0] == results[1][0] and same(results[0][1], results[1][1])
+    assert results[0][0][0] != results[0][0][1]

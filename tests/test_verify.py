@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny import TINY, finish, make_everything
+from tiny import PHOTOS, TINY, finish, make_devkit, make_everything, make_folder
 
 from aelib import results, stages
 from aelib.__main__ import main
@@ -17,7 +17,7 @@ from aelib.verify import repair, verify
 #: The files of a finished tiny run, by name: written out so that the table below does not depend on what it tests.
 PICTURES = [f"train-{i:05d}.png" for i in range(TINY["train_images"])]
 MADE = {f"classifier-{k}": ["weights.safetensors", "regions.safetensors", "log.json"] for k in (1, 2)}
-MADE |= {name: [*PICTURES, "log.json"] for name in ("saliency", "seeds-1", "seeds-2")} | {"refined": PICTURES}
+MADE |= {"data": ["log.json"]} | {name: [*PICTURES, "log.json"] for name in ("saliency", "seeds-1", "seeds-2")} | {"refined": PICTURES}
 NETWORKS = ("AE-step1", "AE-step2", "AE+PSL", "AE+PSL++", "full supervision")
 MADE |= {f"network-{name}": ["weights.safetensors", "log.json"] for name in NETWORKS}
 MADE |= {f"scores-{name}": ["scores.json"] for name in (*NETWORKS, "mined-1", "mined-2")}
@@ -145,9 +145,14 @@ def test_a_stage_that_comes_out_otherwise_makes_anew_what_was_made_from_it(tiny_
     assert made == ["scores-mined-2", "seeds-2"]  # S came out the same: its networks stay
 
 
-def test_needs_names_exactly_what_a_stage_reads(tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["creatures", "warm", "voc", "folder", "folder without masks", "saliency maps from a folder"])
+def test_needs_names_exactly_what_a_stage_reads(tmp_path, monkeypatch, kind):
     """The table of stages.needs against what making each stage opens."""
-    run, read, made = Run(tmp_path / "run", "smoke", **TINY), set(), {}
+    values = {"creatures": {}, "warm": {"start": "warm"}, "voc": {"dataset": "voc"} | PHOTOS}.get(kind, {"dataset": "folder"} | PHOTOS)
+    if "dataset" in values:
+        {"voc": make_devkit}.get(kind, make_folder)(tmp_path / "photos", masks=kind != "folder without masks")
+        values |= {"data_root": str(tmp_path / "photos"), "saliency_maps": str(tmp_path / "photos" / "maps") if "maps" in kind else ""}
+    run, read, made = Run(tmp_path / "run", "smoke", **TINY | values), set(), {}
     hashes, making = Run._hashes, Run.making
     monkeypatch.setattr(Run, "_hashes", lambda self, stage: read.add(stage) or hashes(self, stage))
 
@@ -160,7 +165,7 @@ def test_needs_names_exactly_what_a_stage_reads(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Run, "making", watched)
     make_everything(run)
-    assert made.keys() == MADE.keys()
+    assert made.keys() == MADE.keys() - ({f"{made_of}-{stages.FULL}" for made_of in ("network", "scores")} if "without" in kind else set())
     for stage, (said, seen) in made.items():
         assert said == seen, stage
 

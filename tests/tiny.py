@@ -1,7 +1,13 @@
 """A whole run, without notebooks, in seconds: shared by the tests that need a finished one."""
 
-from aelib import results, stages
-from aelib.runs import Run
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aelib import results, stages, voc
+from aelib.runs import Run, save_mask
 
 TINY = {
     "train_images": 8,
@@ -14,11 +20,63 @@ TINY = {
     "superpixels": 40,
     "crf_iterations": 2,
 }
+#: What more a run on photographs needs.
+PHOTOS = {"crop": 32, "scale_low": 0.5, "scale_high": 1.5, "batch_size": 4, "optimiser": "sgd", "learning_rate": 1e-3, "test_scales": "0.75,1"}
 NETWORKS = ("AE-step1", "AE-step2", "AE+PSL", "AE+PSL++", stages.FULL)
+
+
+def photo(rng: np.random.Generator, classes: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A noisy picture of 40 to 60 pixels a side with a bright disc or a dark square for each class, its mask with a void rim, a saliency map."""
+    height, width = rng.integers(40, 61, 2)
+    y, x = np.mgrid[:height, :width]
+    image, mask = rng.integers(90, 140, (height, width, 3)), np.zeros((height, width), np.uint8)
+    for c in classes:
+        cy, cx = rng.integers(14, height - 14), rng.integers(14, width - 14)
+        away = np.hypot(y - cy, x - cx) if c == 0 else np.maximum(abs(y - cy), abs(x - cx))
+        image[away <= 9] = (230, 60 * c, 20) if c == 0 else (20, 60 * c, 230)
+        mask[away <= 10], mask[away <= 9] = 255, c + 1
+    return image.astype(np.uint8), mask, np.where(mask == 0, 30, 220).astype(np.uint8)
+
+
+LABELS = [[[0], [1], [0, 1]][i % 3] for i in range(12)]  # of a dozen pictures
+
+
+def make_folder(root: Path, masks: bool = True) -> Path:
+    """Eight pictures to train on and four to score on, in the layout of `aelib.folder`, with saliency maps in `maps`."""
+    rng, rows = np.random.default_rng(0), ["file,labels,split"]
+    for name in ("images", "masks", "maps"):
+        (root / name).mkdir(parents=True)
+    for i, classes in enumerate(LABELS):
+        image, mask, saliency = photo(rng, classes)
+        Image.fromarray(image).save(root / "images" / f"p{i}.png")
+        Image.fromarray(saliency).save(root / "maps" / f"p{i}.png")
+        if masks:
+            save_mask(root / "masks" / f"p{i}.png", mask)
+        rows.append(f"p{i}.png,{';'.join(('disc', 'square')[c] for c in classes)},{'train' if i < 8 else 'val'}")
+    (root / "labels.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def make_devkit(root: Path, masks: bool = True) -> Path:
+    """The same pictures in VOC's layout, as cats and dogs."""
+    rng, devkit, labels = np.random.default_rng(0), root / "VOCdevkit" / "VOC2012", {}
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (devkit / name).mkdir(parents=True)
+    for i, classes in enumerate(LABELS):
+        image, mask, _ = photo(rng, classes)
+        labels[f"p{i}"] = [("cat", "dog")[c] for c in classes]
+        Image.fromarray(image).save(devkit / "JPEGImages" / f"p{i}.jpg", quality=95)
+        become = np.array([0, *(voc.CLASSES.index(name) + 1 for name in ("cat", "dog")), *[255] * 253], np.uint8)
+        save_mask(devkit / "SegmentationClass" / f"p{i}.png", become[mask])
+    (devkit / "image_labels.json").write_text(json.dumps(labels))
+    for name, ids in (("train_aug", range(8)), ("val", range(8, 12))):
+        (devkit / "ImageSets" / "Segmentation" / f"{name}.txt").write_text("".join(f"p{i}\n" for i in ids))
+    return root
 
 
 def make_everything(run: Run) -> None:
     """All stages of a run, as the notebooks make them."""
+    stages.prepare(run)
     for step in range(1, run.settings.erase_steps + 1):
         stages.mine(run, step)
         stages.score_mined(run, step)
@@ -31,7 +89,7 @@ def make_everything(run: Run) -> None:
     stages.refine_training_masks(run)
     stages.train_psl_again(run)
     stages.train_ceiling(run)
-    for name in ("AE+PSL", "AE+PSL++", stages.FULL):
+    for name in ("AE+PSL", "AE+PSL++", *([stages.FULL] if stages.has_truth(run) else [])):
         stages.score_network(run, name)
 
 
