@@ -60,7 +60,7 @@ def crop_image(image: Tensor, g: Geometry, fill: Tensor) -> Tensor:
     """The picture, bilinear (antialiased where it shrinks, as Pillow does), with `fill` in the padding.
 
     Args:
-        image: (3, H, W) float.
+        image: (3, H, W) float, at least 2 pixels wide (see models.THINNEST).
         fill: (3,), in the image's range: the training set's mean pixel.
 
     Returns:

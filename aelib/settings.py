@@ -226,6 +226,7 @@ def check(name: str, value: Any) -> Any:
         value = float(value)
     if type(value) is not kind:
         hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if isinstance(value, str) and kind is float else ""
+        hint = " (papermill's -r gives it as text)" if kind is str else hint
         raise ValueError(f"{name}: {value!r} is {type(value).__name__}, a value of type {kind.__name__} is needed{hint}")
     if meta["choices"] and value not in meta["choices"]:
         raise ValueError(f"{name}: {value!r} is unknown{nearest(value, meta['choices'])}; choose one of {', '.join(meta['choices'])}")
