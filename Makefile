@@ -13,6 +13,9 @@ test-long: .venv/test-ready  ## what `make test` has of the reliability tests, a
 	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/test_hardship.py tests/test_hostile.py tests/test_locking.py tests/test_verify.py \
 	  tests/test_checks.py tests/test_settings.py tests/test_results.py tests/test_lab.py tests/test_training.py
 
+audit: .venv/ready  ## known vulnerabilities of the pinned packages; asks PyPI's advisory data, so it needs the internet
+	$(BIN)/uv tool run pip-audit==2.10.1 -r requirements-test.lock --no-deps --disable-pip
+
 test-browser: .venv/test-ready  ## every widget in a real JupyterLab and Chromium, moved by keyboard; needs Chromium (Debian: apt-get install chromium)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python playwright==1.65.2
 	AELIB_BROWSER=1 $(BIN)/python -m pytest tests/browser
@@ -47,4 +50,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test test-long test-browser lab notebooks seeds lint lock
+.PHONY: run test test-long test-browser audit lab notebooks seeds lint lock
