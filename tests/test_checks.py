@@ -85,7 +85,7 @@ def test_warnings_are_printed_stored_with_the_stage_and_collected_in_the_results
 @pytest.mark.parametrize(("place", "stage"), [("saliency_all", "saliency"), ("cam", "classifier-1")])
 def test_nan_in_the_maps_stops_the_stage_and_says_which(tmp_path, monkeypatch, place, stage):
     run = Run(tmp_path / "run", "smoke", **TINY)
-    nan = {"saliency_all": lambda images, *_: (np.full(i.shape[:2], np.nan) for i in images), "cam": lambda model, x: x[:, :1] * torch.nan}
+    nan = {"saliency_all": lambda images, *_: (np.full(i.shape[:2], np.nan) for i in images), "cam": lambda model, x, *_: x[:, :1] * torch.nan}
     monkeypatch.setattr(stages, place, nan[place])
     with pytest.raises(RunError, match=f"^{stage} stopped: .*are NaN or infinite"):
         stages.find_saliency(run) if stage == "saliency" else stages.mine(run, 1)
