@@ -35,7 +35,7 @@ METHODS = ["CAM", "AE-step1", "AE-step3", "AE+PSL++", "full supervision"]
 def content() -> dict:
     iou = {"background": 0.9, "hare": 0.3, "stag": None}
     rows = [
-        {"method": method, "crf": crf, "miou": 0.6, "split": "val", "images": 200, "per_class": iou}
+        {"method": method, "crf": crf, "miou": 0.6, "split": "val", "images": 200, "init": "random", "per_class": iou}
         for method in [*METHODS, "AE"]
         for crf in (False, True)[: 1 + (method != "CAM")]
     ]

@@ -30,7 +30,7 @@ def world():
         "labels": labels,
         "masks": masks,
         "parts": list(rng.integers(0, 3, (N, H, W), dtype=np.uint8)),
-        "saliency": list(rng.integers(0, 11, (N, H, W)) / 10),
+        "saliency": list((51 * rng.integers(0, 6, (N, H, W))).astype(np.uint8)),  # 0, 0.2 ... 1: many pixels at a threshold
         "regions": [[region & rng.random((C, 1, 1)).__lt__(0.9) for region in rng.random((N, C, H, W)) < 0.25] for _ in range(3)],
         "probabilities": list(probabilities),
         "v": rng.random((N, C)).astype(np.float32),
@@ -144,7 +144,7 @@ def test_part_recall_of_a_class_looks_at_its_own_objects_and_at_what_is_no_objec
 def test_shares_of_S_are_those_of_all_its_pixels(world, rule, threshold, block, monkeypatch):
     monkeypatch.setattr(widgets, "BLOCK", block)
     mined = world["regions"][0]
-    S = np.stack([rule(region, saliency, threshold) for region, saliency in zip(mined, world["saliency"], strict=True)])
+    S = np.stack([rule(region, saliency / 255, threshold) for region, saliency in zip(mined, world["saliency"], strict=True)])
     truth = np.stack(world["masks"])
     S, truth = S[truth != 255], truth[truth != 255]
     foreground = (S > 0) & (S < 255)
@@ -156,6 +156,23 @@ def test_shares_of_S_are_those_of_all_its_pixels(world, rule, threshold, block, 
     }
     got = widgets.SeedCounts(world["saliency"], mined, world["masks"])(threshold, rule)
     assert got == pytest.approx(expected, nan_ok=True)
+
+
+def test_pictures_of_many_sizes_keep_every_kth_pixel_in_a_corner():
+    k, rng = 3, np.random.default_rng(0)
+    small, large = ((60, 90), (2 * widgets.CANVAS + 1, 200))  # the second is more than twice the canvas
+    for shape, colour in (((), False), ((4,), False), ((), True)):
+        pair = [rng.integers(0, 200, (*shape, *size, 3) if colour else (*shape, *size), np.uint8) for size in (small, large)]
+        got = widgets.one_size(pair, 255)
+        assert got.shape == (2, *shape, widgets.CANVAS, widgets.CANVAS, *((3,) if colour else ())) and got.dtype == np.uint8
+        for array, canvas, step in zip(pair, got, (1, k), strict=True):
+            rows = len(shape)
+            for y, x in ((0, 0), (5, 7), (19, 29), (59, 60)):
+                at = (slice(None),) * rows
+                assert (canvas[*at, y, x] == array[*at, step * y, step * x]).all()
+            assert (canvas[*(slice(None),) * rows, 127, 127] == 255).all()
+    same = [np.zeros((40, 30)), np.ones((40, 30))]
+    assert widgets.one_size(iter(same), 0).shape == (2, 40, 30)
 
 
 def test_the_merge_rules_differ_where_the_two_cues_contradict_each_other():
