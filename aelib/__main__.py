@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
             from .pipeline import run_course
 
             run_course(Path(options.out).absolute() if options.out else "", options.profile, **overrides)
-    except (ValueError, OSError, RunError) as error:
+    except (ValueError, OSError, RunError, FloatingPointError) as error:
         print(f"aelib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -54,7 +54,11 @@ def psl_loss(scores: Tensor, seeds: Tensor, v: Tensor) -> Tensor:
 
 
 def shrink(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """A label map at the scores' resolution, by nearest pixel as DeepLab does: (N, H, W) -> (N, h, w) int64."""
+    """A label map at the scores' resolution, by the pixel at each cell's centre: (N, H, W) -> (N, h, w) int64.
+
+    DeepLab takes pixel stride * i, where the convolutions put score i; the centre is up to half a stride off that, and so is the bilinear
+    way back up (`cam.cam`, `prediction.predict`). Training and test agree on it where pictures and crops are of one size.
+    """
     return F.interpolate(mask[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
 
 

@@ -137,6 +137,15 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _seen(s: dict[str, Any]) -> str:
+    """How photographs were chosen and looked at; nothing on creatures."""
+    if s["dataset"] == "creatures":
+        return ""
+    lists = f"Lists {s['train_list']} and {s['val_list']}. " if s["dataset"] == "voc" else ""
+    flip = ", mirrored too" if s["test_flip"] == "yes" else ""
+    return f"{lists}Classes: {s['classes'] or 'all'}. Seen at scale {s['test_scales']}{flip}, for CAMs and confidences at {s['cam_scale']:g}. "
+
+
 #: what a table's numbers may be compared with
 SCOPE = {
     "creatures": "Creatures are a teaching instrument: only the shape of the columns may be compared with the paper's.",
@@ -172,6 +181,7 @@ def caption(content: dict[str, Any]) -> str:
         "rows with PSL remove at test the classes whose confidence is "
         f"under {s['prohibit_threshold']}. CRF: bilateral ({s['bilateral_weight']:g}, {s['bilateral_sxy']:g}, {s['bilateral_srgb']:g}), Gaussian "
         f"({s['gaussian_weight']:g}, {s['gaussian_sxy']:g}), {s['crf_iterations']} iterations. "
-        "The CAM row scores the regions of step 1 on the training split. Of the paper's column, 50.9, 54.1 and 55.0 are in its abstract and "
+        + _seen(s)
+        + "The CAM row scores the regions of step 1 on the training split. Of the paper's column, 50.9, 54.1 and 55.0 are in its abstract and "
         "captions, the others commonly reported. " + SCOPE[s["dataset"]] + "".join(f" **Warning**, {text}." for text in content.get("warnings", []))
     )

@@ -21,7 +21,7 @@ class Settings:
     profile: str = "classroom"
     # data
     dataset: str = setting("creatures", "data set: the embedded world, PASCAL VOC 2012's layout, or your own", choices=("creatures", "voc", "folder"))
-    data_root: str = setting("data", "photographs: the folder that holds VOCdevkit, or images and labels.csv")
+    data_root: str = setting("data", "photographs: the folder (from the project's) that holds VOCdevkit, or images and labels.csv")
     train_list: str = setting("train_aug", "voc: the list to train on")
     val_list: str = setting("val", "voc: the list to validate on")
     classes: str = setting("", "photographs: the classes to keep, with commas between; empty keeps all")
@@ -31,7 +31,9 @@ class Settings:
     val_images: int = setting(200, "pictures of the validation split, at random if there are more", 8, 100_000)
     # network
     backbone: str = setting("small", "features of LargeFOV", choices=("small", "vgg16", "mobilenet_v2"))
-    weights: str = setting("random", "the backbone's first weights: random, torchvision (its ImageNet download), or a file")
+    weights: str = setting(
+        "random", "the backbone's first weights: random, torchvision (its ImageNet download), or a file (from the project's folder)"
+    )
     fc_weights: str = setting("random", "fc6 and fc7: random, or sub-sampled from VGG16's own (with vgg16)", choices=("random", "vgg"))
     frozen: int = setting(0, "leading layers of the backbone that do not learn", 0, 31)
     dropout: float = setting(0.0, "probability after fc6 and fc7 (the paper: 0.5, from ImageNet weights)", 0.0, 0.95)
@@ -62,7 +64,7 @@ class Settings:
     stop_evidence: float = setting(0.5, "share of the labels a step's classifier must still see for its regions to be trusted", 0.0, 1.0)
     cam_scale: float = setting(1.0, "factor a picture is seen at for its CAMs and its confidences v", 0.1, 10.0)
     # background and S
-    saliency_maps: str = setting("", "folder of maps ID.png made elsewhere (DRFI's), white salient; empty: computed")
+    saliency_maps: str = setting("", "folder (from the project's) of maps ID.png made elsewhere (DRFI's), white salient; empty: computed")
     superpixels: int = setting(250, "SLIC superpixels a picture, for the computed saliency", 10, 5000)
     background_threshold: float = setting(0.4, "saliency below it is background", 0.0, 1.0)
     # PSL
@@ -118,13 +120,13 @@ RECIPE: dict[str, tuple[Any, str]] = {
     "weight_decay": (5e-4, "likely"),
     "momentum": (0.9, "likely"),
     "drop_epoch": (6, "likely"),
-    "classification_loss": ("squared", "likely"),
+    "classification_loss": ("squared", "likely"),  # ours is the mean over the classes, Caffe's their sum: a gradient 10 times as large at 20
     "delta": (0.2, "ours"),  # "top 20 % of the largest value", read as CAM and SEC do
     "delta_rule": ("max", "ours"),
     "object_steps": (3, "sure"),
     "start": ("fresh", "ours"),
     "superpixels": (400, "ours"),  # our saliency; the paper's is likely DRFI's: saliency_maps
-    "background_threshold": (0.06, "likely"),
+    "background_threshold": (0.06, "likely"),  # of DRFI's maps; for computed ones nobody has reported any
     "psl_warmup": (0.0, "ours"),  # the loss as it is written
     "prohibit_threshold": (0.1, "ours"),  # 0.1 and 0.2 are in circulation
     "bilateral_weight": (10.0, "ours"),  # SEC's and pydensecrf's README's

@@ -84,7 +84,7 @@ def prepare(run: Run) -> None:
     s, problems, weights = run.settings, [], None
     with run.making("data") as made:
         with _noted(problems):
-            weights = load_pretrained(LargeFOV(1, s.backbone), _weights(s), s.fc_weights) if s.weights != "random" else None
+            weights = load_pretrained(LargeFOV(1, s.backbone, s.dropout, s.frozen), _weights(s), s.fc_weights) if s.weights != "random" else None
         with _noted(problems):
             if s.dataset != "creatures":
                 (source, (root, *_)), limits = _source(s, "train"), (s.train_images, s.val_images)
@@ -182,7 +182,7 @@ def mine(run: Run, step: int) -> None:
         recipe = _recipe(s, s.classifier_epochs, step, s.last_layer_factor)
         losses = fit(classifier, dataset, loss, **recipe, checkpoint=made / ".checkpoint", report=epoch_report(name))
         found, pixels = {}, np.zeros(len(train.classes), int)
-        for i, maps in enumerate(_in_batches(lambda x: cam(classifier, x, s.cam_scale), (erased(i) for i in range(len(train))))):
+        for i, maps in enumerate(_cams(classifier, (erased(i) for i in range(len(train))), s.cam_scale)):
             new = discriminative_regions(maps, labels[i], s.delta, s.delta_rule)
             pixels += new.sum(dim=(1, 2)).numpy()
             for c in np.flatnonzero(train.labels[i]):
@@ -244,6 +244,15 @@ def regions(run: Run, steps: int, first: int = 1) -> Regions:
 def classifier(run: Run, step: int = 1) -> LargeFOV:
     """The trained classifier of a step, in eval mode."""
     return _load(run, f"classifier-{step}", len(pictures(run, "train").classes))
+
+
+def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tensor]:
+    """A step's normalised CAMs of each picture, whole and unerased: (C, H, W) in [0, 1] on the CPU, for all C classes; see `cam.cam`."""
+    return _cams(classifier(run, step), map(to_tensor, images), run.settings.cam_scale)
+
+
+def _cams(model: LargeFOV, images: Iterator[Tensor], scale: float) -> Iterator[Tensor]:
+    return _in_batches(lambda x: cam(model, x, scale), images)
 
 
 def confidences(run: Run, split: str) -> Tensor:
@@ -383,9 +392,9 @@ def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator
 
 def answer(run: Run, images: Sequence[np.ndarray], name: str = "AE+PSL++") -> Iterator[np.ndarray]:
     """The method at test, whole: a network, prohibition by v, CRF. For each picture (C + 1, H, W) float32 in [0, 1]: argmax is the answer."""
-    s = run.settings
+    s, model = run.settings, network(run, name)
     present = psl.allowed(confidences_of(run, images), s.prohibit_threshold).numpy()
-    return refine_all(images, predict(run, network(run, name), images), present, crf_of(s), s.workers, s.crf_engine)
+    return refine_all(images, predict(run, model, images), present, crf_of(s), s.workers, s.crf_engine)
 
 
 def crf_of(settings: Settings) -> CRF:

@@ -45,13 +45,17 @@ def write_answers(run: Run, photos: Sequence[Path], out: Path, overlays: bool = 
     problems = [problem for photo in photos for problem in faults(photo, None, 0)]
     problems += [f"{photo}: another photograph has the id {photo.stem}, too" for i, photo in enumerate(photos) if photo.stem in ids[:i]]
     problems += [f"{photo}: {photo.stem!r} is no plain id" for photo in photos if not plain(photo.stem)]
+    for photo in photos:
+        for new in (out / f"{photo.stem}.png", out / f"{photo.stem}-overlay.jpg"):
+            if new.resolve() == photo.resolve():
+                problems.append(f"{photo} would be overwritten by its answer: choose another folder than {out}")
     refuse("problem(s) with the photographs", problems)
     s, written = run.settings, []
     answers = stages.answer(run, Lazy(partial(read_photo, longest=s.longest_side), photos), name)
     out.mkdir(parents=True, exist_ok=True)
     for photo, q in zip(photos, answers, strict=True):
         image = read_photo(photo)
-        labels = F.interpolate(torch.from_numpy(q)[None], size=image.shape[:2], mode="bilinear", align_corners=False)[0].argmax(dim=0).byte().numpy()
+        labels = _best(torch.from_numpy(q), image.shape[:2])
         labels = labels if become is None else np.frombuffer(become, np.uint8)[labels]
         written.append(out / f"{photo.stem}.png")
         save_mask(written[-1], labels)
@@ -60,6 +64,16 @@ def write_answers(run: Run, photos: Sequence[Path], out: Path, overlays: bool = 
             shown = np.where(labels[..., None] > 0, (image * 0.5 + colours * 0.5).astype(np.uint8), image)
             Image.fromarray(shown).save(out / f"{photo.stem}-overlay.jpg", quality=90)
     return written
+
+
+def _best(q: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """argmax over the classes of q (C + 1, h, w), put up bilinearly to size; one class at a time: a telephone's photograph is 1 GB of q."""
+    best, labels = torch.full(size, -1.0), torch.zeros(size, dtype=torch.uint8)
+    for c, values in enumerate(q):
+        values = F.interpolate(values[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+        labels[values > best] = c
+        best = torch.maximum(best, values)
+    return labels.numpy()
 
 
 def write_submission(run: Run, out: Path, split: str = "test", name: str = NETWORK) -> Path:
@@ -83,7 +97,8 @@ def write_submission(run: Run, out: Path, split: str = "test", name: str = NETWO
         raise ValueError(f"{run.directory} was trained on {s.dataset}: the test server takes answers on VOC 2012 only")
     numbers = [0, *(voc.CLASSES.index(kept) + 1 for kept in stages.pictures(run, "train").classes)]
     become = bytes(numbers + [IGNORE] * (256 - len(numbers)))
-    write_answers(run, voc.photos_of(ROOT / s.data_root, split), out / LAYOUT, overlays=False, become=become, name=name)
+    files = write_answers(run, voc.photos_of(ROOT / s.data_root, split), out / LAYOUT, overlays=False, become=become, name=name)
     with tarfile.open(out / "results.tgz", "w:gz") as archive:
-        archive.add(out / LAYOUT.parts[0], arcname=LAYOUT.parts[0])
+        for file in files:  # not what an earlier call with another list has left
+            archive.add(file, arcname=LAYOUT / file.name)
     return out / "results.tgz"

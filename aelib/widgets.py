@@ -286,7 +286,7 @@ class Regions:
         maps = one_size(maps, 0).astype(np.float32, copy=False)
         self.shape = (len(maps), *maps.shape[2:])
         owners = [np.flatnonzero(labels[:, c]) for c in range(maps.shape[1])]
-        flat = [maps[own, c].reshape(len(own), -1) for c, own in enumerate(owners)]
+        flat = [maps[own, c].reshape(len(own), self.shape[1] * self.shape[2]) for c, own in enumerate(owners)]
         self.by_class = [(own, values, np.sort(values, axis=1)) for own, values in zip(owners, flat, strict=True)]
 
     def __call__(self, delta: float, rule: str) -> np.ndarray:
