@@ -1,6 +1,7 @@
 """Runs on photographs of many sizes, a dozen of them: VOC's layout and one's own folder, with masks and without."""
 
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ from safetensors.torch import load_file
 from tiny import PHOTOS, TINY, make_devkit, make_everything, make_folder
 from torch.nn import functional as F
 
-from aelib import data, stages
+from aelib import data, stages, submission
 from aelib.augment import CropSet
 from aelib.evaluation import iou
-from aelib.runs import Run, save_mask
+from aelib.runs import Run, RunError, save_mask
 from aelib.verify import verify
 
 KINDS = ("voc", "folder", "folder without masks")
@@ -295,3 +296,30 @@ def test_maps_of_ones_own_become_the_saliency_unchanged(tmp_path):
     ids = stages.pictures(run, "train").ids
     for name, made in zip(ids, run.images("saliency", ids), strict=True):
         np.testing.assert_array_equal(made, np.array(Image.open(root / "maps" / f"{name}.png")))
+
+
+def test_answers_never_replace_a_photograph_and_the_archive_holds_its_own_list_only(finished, tmp_path):
+    kind, run = finished
+    photos = stages.pictures(run, "val").images.files
+    mine = tmp_path / f"mine{photos[0].suffix}"
+    mine.write_bytes(photos[0].read_bytes())
+    (tmp_path / "answer.png").write_bytes(mine.read_bytes()) if mine.suffix != ".png" else mine.rename(tmp_path / "answer.png")
+    before = (tmp_path / "answer.png").read_bytes()
+    with pytest.raises(ValueError, match="would be overwritten by its answer"):
+        submission.write_answers(run, [tmp_path / "answer.png"], tmp_path)
+    assert (tmp_path / "answer.png").read_bytes() == before
+    with pytest.raises(RunError, match="network-AE-step7 is needed"):
+        submission.write_answers(run, photos, tmp_path / "no", name="AE-step7")
+    assert not (tmp_path / "no").exists()
+    if kind != "voc":
+        with pytest.raises(ValueError, match="was trained on folder"):
+            submission.write_submission(run, tmp_path / "out", "val")
+        return
+    stale = tmp_path / "out" / submission.LAYOUT / "stale.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"")
+    with tarfile.open(submission.write_submission(run, tmp_path / "out", "val")) as archive:
+        assert sorted(archive.getnames()) == sorted(f"{submission.LAYOUT.as_posix()}/{photo.stem}.png" for photo in photos)
+    for photo, q in zip(photos, stages.answer(run, stages.pictures(run, "val").images), strict=True):
+        answer = np.array(Image.open(stale.with_name(f"{photo.stem}.png")))
+        np.testing.assert_array_equal(answer, np.array([0, 8, 12])[q.argmax(axis=0)])  # VOC's numbers of background, cat, dog

@@ -158,6 +158,12 @@ def test_shares_of_S_are_those_of_all_its_pixels(world, rule, threshold, block, 
     assert got == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_class_in_no_picture_has_no_region(world):
+    labels = world["labels"].copy()
+    labels[:, 1] = False
+    assert 2 not in widgets.Regions(world["maps"], labels)(0.2, "max")
+
+
 def test_pictures_of_many_sizes_keep_every_kth_pixel_in_a_corner():
     k, rng = 3, np.random.default_rng(0)
     small, large = ((60, 90), (2 * widgets.CANVAS + 1, 200))  # the second is more than twice the canvas
