@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (predict, submission):
         command.add_argument("--run", required=True, metavar="DIR", type=Path, help="run directory")
         command.add_argument("--out", required=True, metavar="DIR", type=Path)
-        command.add_argument("--network", default="AE+PSL++", metavar="NAME", help="as in results.json (default: AE+PSL++)")
+        command.add_argument("--network", metavar="NAME", help="as in results.json (default: the last one)")
 
     commands.add_parser("publish", help="put the finished runs/classroom into the repository: outputs into notebooks/, the run into data/")
     listing = commands.add_parser("settings", help="list every setting: type, value, range, meaning")
@@ -82,22 +82,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _data(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from . import folder, voc
+    from .notebook import count_report
 
     if options.action == "voc":
         sizes = voc.download(options.root)
         print(", ".join(f"{split} {size:,}" for split, size in sizes.items()))
     source = folder if options.action == "check" and options.dataset == "folder" else voc
     splits = folder.SPLITS if source is folder else voc.splits(options.root)
-    with tqdm(desc="checking", unit=" pictures", delay=0.5) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        sizes = source.check(options.root, dict.fromkeys(splits, 0), workers=options.workers, progress=progress)
+    sizes = source.check(options.root, dict.fromkeys(splits, 0), workers=options.workers, progress=count_report("checking"))
     print(f"{options.root}: nothing is wrong; pictures in " + ", ".join(f"{split} {size:,}" for split, size in sizes.items()))
 
 
@@ -105,12 +98,12 @@ def _answer(options: argparse.Namespace) -> None:
     from . import submission
     from .stages import pictures
 
-    run = opened(options.run.absolute())
+    run, name = opened(options.run.absolute()), options.network or submission.NETWORK
     if options.command == "predict":
-        files = submission.write_answers(run, options.photos, options.out, name=options.network)
+        files = submission.write_answers(run, options.photos, options.out, name=name)
         print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(pictures(run, 'train').classes)}")
     else:
-        print(submission.write_submission(run, options.out, options.list, options.network))
+        print(submission.write_submission(run, options.out, options.list, name))
 
 
 def _verify(directory: Path, mend: bool) -> int:

@@ -11,7 +11,7 @@
 A finished stage returns at once, so a notebook may be run again at no cost. No stage but `score_*` and `train_ceiling` touches a mask.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice, tee
 from pathlib import Path
@@ -390,11 +390,15 @@ def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator
     return _in_batches(lambda x: prediction.predict(model, x, **views), map(to_tensor, images))
 
 
-def answer(run: Run, images: Sequence[np.ndarray], name: str = "AE+PSL++") -> Iterator[np.ndarray]:
+def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.ndarray]:
     """The method at test, whole: a network, prohibition by v, CRF. For each picture (C + 1, H, W) float32 in [0, 1]: argmax is the answer."""
-    s, model = run.settings, network(run, name)
-    present = psl.allowed(confidences_of(run, images), s.prohibit_threshold).numpy()
-    return refine_all(images, predict(run, model, images), present, crf_of(s), s.workers, s.crf_engine)
+    present = psl.allowed(confidences_of(run, images), run.settings.prohibit_threshold).numpy()
+    return refined(run, images, predict(run, network(run, name), images), present)
+
+
+def refined(run: Run, images: Sequence[np.ndarray], f: Iterable[Tensor], present: np.ndarray) -> Iterator[np.ndarray]:
+    """The CRF's answer for each picture from f, over the labels that are present ((n, C + 1) bool): (C + 1, H, W) in [0, 1]; see `crf.refine_all`."""
+    return refine_all(images, f, present, crf_of(run.settings), run.settings.workers, run.settings.crf_engine)
 
 
 def crf_of(settings: Settings) -> CRF:
@@ -407,13 +411,12 @@ def refine_training_masks(run: Run) -> None:
     """Makes `refined`: the PSL network's answer on the training split, over the classes of the image's labels, refined by the CRF."""
     if run.finished("refined"):
         return
-    s, train = run.settings, pictures(run, "train")
+    train = pictures(run, "train")
     present = np.pad(train.labels, ((0, 0), (1, 0)), constant_values=True)
-    model = network(run, "AE+PSL")
+    f = predict(run, network(run, "AE+PSL"), train.images)
     with run.making("refined", needs("refined", run.settings)) as made:
-        refined = refine_all(train.images, predict(run, model, train.images), present, crf_of(s), s.workers, s.crf_engine)
-        for name, f in zip(train.ids, refined, strict=True):
-            save_mask(made / f"{name}.png", checks.finite(f, f"the CRF's answer for {name}").argmax(axis=0).astype(np.uint8))
+        for name, q in zip(train.ids, refined(run, train.images, f, present), strict=True):
+            save_mask(made / f"{name}.png", checks.finite(q, f"the CRF's answer for {name}").argmax(axis=0).astype(np.uint8))
 
 
 def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]:
@@ -469,9 +472,8 @@ def score_network(run: Run, name: str) -> None:
         for label, threshold in (("all", 0.0), ("prohibited", s.prohibit_threshold)):
             present = psl.allowed(v, threshold).numpy()
             f, f_too = tee(predict(run, model, val.images))  # one after the other: a split's f does not fit in memory
-            refined = refine_all(val.images, f, present, crf_of(s), s.workers, s.crf_engine)
             plain, crf = np.zeros((2, classes, classes), np.int64)
-            for mask, p, allowed, q in zip(masks, f_too, present, refined, strict=True):
+            for mask, p, allowed, q in zip(masks, f_too, present, refined(run, val.images, f, present), strict=True):
                 plain += confusion(mask, (p.numpy() * allowed[:, None, None]).argmax(axis=0), classes)
                 crf += confusion(mask, checks.finite(q, "the CRF's answer").argmax(axis=0), classes)
             matrices |= {label: plain.tolist(), f"{label}+crf": crf.tolist()}

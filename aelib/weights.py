@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .files import sha256
+from .files import refuse, sha256
 from .models import LargeFOV
 
 FC = ("vgg", "random")
@@ -45,10 +45,7 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
     if fc == "vgg":
         shapes |= {"classifier.0.weight": (4096, 512 * 7 * 7), "classifier.0.bias": (4096,)}
         shapes |= {"classifier.3.weight": (4096, 4096), "classifier.3.bias": (4096,)}
-    if problems := misfits(tensors, shapes):
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        listed = "\n  ".join(problems[:20]) + more
-        raise ValueError(f"{file}: {len(problems)} tensors do not fit {model.backbone} (torchvision's names and shapes are needed):\n  {listed}")
+    refuse(f"tensor(s) of {file} do not fit {model.backbone} (torchvision's names and shapes are needed)", misfits(tensors, shapes))
     wanted = {name: tensors[name] for name in ours} | (reduced_fc(tensors) if fc == "vgg" else {})
     model.load_state_dict(wanted, strict=False)  # the rest of the model is not ImageNet's to say
     kind = "torchvision" if source == "torchvision" else "file"

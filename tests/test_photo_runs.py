@@ -320,6 +320,6 @@ def test_answers_never_replace_a_photograph_and_the_archive_holds_its_own_list_o
     stale.write_bytes(b"")
     with tarfile.open(submission.write_submission(run, tmp_path / "out", "val")) as archive:
         assert sorted(archive.getnames()) == sorted(f"{submission.LAYOUT.as_posix()}/{photo.stem}.png" for photo in photos)
-    for photo, q in zip(photos, stages.answer(run, stages.pictures(run, "val").images), strict=True):
+    for photo, q in zip(photos, stages.answer(run, stages.pictures(run, "val").images, "AE+PSL++"), strict=True):
         answer = np.array(Image.open(stale.with_name(f"{photo.stem}.png")))
         np.testing.assert_array_equal(answer, np.array([0, 8, 12])[q.argmax(axis=0)])  # VOC's numbers of background, cat, dog
