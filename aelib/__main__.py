@@ -96,12 +96,12 @@ def _data(options: argparse.Namespace) -> None:
 
 def _answer(options: argparse.Namespace) -> None:
     from . import submission
-    from .stages import pictures
+    from .stages import class_names
 
     run, name = opened(options.run.absolute()), options.network or submission.NETWORK
     if options.command == "predict":
         files = submission.write_answers(run, options.photos, options.out, name=name)
-        print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(pictures(run, 'train').classes)}")
+        print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(class_names(run))}")
     else:
         print(submission.write_submission(run, options.out, options.list, name))
 

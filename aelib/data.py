@@ -3,6 +3,7 @@
 The two are different objects on purpose: training code is handed Pictures alone, evaluation alone asks for the Truth.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -90,6 +91,18 @@ def photo_pictures(items: Sequence[Item], classes: Sequence[str], longest: int) 
     labels = np.array([[name in item.labels for name in classes] for item in items], bool)
     read, size = partial(read_photo, longest=longest), partial(size_of, longest=longest)
     return Pictures(tuple(classes), tuple(item.id for item in items), Lazy(read, (item.photo for item in items), size), labels)
+
+
+def fingerprint(pictures: Pictures) -> str:
+    """SHA-256 over the classes and each photograph's id, labels and file size: what changes when a list, labels or photographs do.
+
+    Not over the pixels, which would be read at every stage; results.json has a hash over those.
+    """
+    digest = hashlib.sha256(repr(pictures.classes).encode())
+    for name, file, labels in zip(pictures.ids, pictures.images.files, pictures.labels, strict=True):
+        size = file.stat().st_size if file.exists() else None
+        digest.update(f"{name} {size} {labels.tolist()}\n".encode())
+    return digest.hexdigest()
 
 
 def photo_truth(items: Sequence[Item], classes: Sequence[str], known: Sequence[str], longest: int) -> Truth:

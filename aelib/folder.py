@@ -83,9 +83,12 @@ def check(
             of a split only. All of them in one message.
     """
     known, table, problems = _read(Path(root), seed, val_share)
-    chosen = {}
+    chosen, names = {}, known
     if not problems:
-        names = photos.kept(classes, known)
+        try:
+            names = photos.kept(classes, known)
+        except ValueError as error:  # the pictures are looked at all the same
+            problems.append(str(error))
         for split, limit in splits.items():
             try:
                 chosen[split] = photos.choose(_of(table, split), names, limit, seed)

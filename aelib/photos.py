@@ -50,7 +50,7 @@ def read_photo(file: Path, longest: int = 0) -> np.ndarray:
         elif upright.has_transparency_data:
             upright = upright.convert("RGBA")
             upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-        return np.array(_reduced(upright.convert("RGB"), longest, Image.Resampling.LANCZOS))
+        return np.array(shrunk(upright.convert("RGB"), longest, Image.Resampling.LANCZOS))
 
 
 def size_of(file: Path, longest: int = 0) -> tuple[int, int]:
@@ -71,7 +71,8 @@ def reduced(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return tuple(max(1, round(side * longest / max(size))) for side in size)
 
 
-def _reduced(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Image:
+def shrunk(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Image:
+    """The picture at its `reduced` size; itself if that is its own."""
     size = reduced(image.size, longest)
     return image if size == image.size else image.resize(size, how)
 
@@ -93,7 +94,7 @@ def read_labels(file: Path, become: bytes | None = None, longest: int = 0) -> np
     """
     try:
         with picture(Path(file), "PNG") as image:
-            labels, mode = np.array(_reduced(image, longest, Image.Resampling.NEAREST)), image.mode
+            labels, mode = np.array(shrunk(image, longest, Image.Resampling.NEAREST)), image.mode
     except FileNotFoundError:
         raise ValueError(f"{file} is missing") from None
     if labels.ndim != 2 or labels.dtype != np.uint8:
@@ -122,6 +123,11 @@ def sizes(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
     if isinstance(images, Lazy):
         return [images.size(file) for file in images.files]
     return [image.shape[:2] for image in images]
+
+
+def full_sizes(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+    """`sizes` of photographs as their files have them, not reduced to a longest side."""
+    return sizes(Lazy(read_photo, images.files) if isinstance(images, Lazy) else images)
 
 
 # --- what a run takes of a data set -----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import cdist
@@ -23,6 +24,7 @@ from skimage.segmentation import slic
 
 from .files import picture, refuse
 from .parallel import in_order
+from .photos import shrunk
 
 COMPACTNESS = 20.0  # of SLIC: the larger, the squarer the superpixels (public code)
 SIGMA_CLR = 10.0  # Lab units: how far a colour may drift and still count as the same region (paper; public code: 5 to 10 by picture)
@@ -159,12 +161,13 @@ def saliency_all(
         yield saliency
 
 
-def read_map(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
+def read_map(path: str | os.PathLike, size: tuple[int, int], longest: int = 0) -> np.ndarray:
     """A saliency map made elsewhere (DRFI's, a network's): white is salient.
 
     Args:
         path: a grey PNG of 8 or 16 bits, or a grey JPEG; colour files pass if their channels are equal.
-        size: (height, width) of the picture it belongs to, pixels. Maps are never resized: a wrong size is a wrong file.
+        size: (height, width) of the picture it belongs to, pixels, as its file has it: a wrong size is a wrong file.
+        longest: a map with a longer side is reduced to it, as its picture is (`photos.read_photo`), pixels; 0 never.
 
     Returns:
         (H, W) float32 in [0, 1]: 0 to 255, or 0 to 65535, divided by its greatest; not stretched.
@@ -191,7 +194,8 @@ def read_map(path: str | os.PathLike, size: tuple[int, int]) -> np.ndarray:
     if values.shape != tuple(size):
         found, wanted = (f"{w}x{h} (width x height)" for h, w in (values.shape, size))
         raise ValueError(f"{path}: the map is {found}, its picture {wanted}; make the map from this picture, at its full size")
-    return (values / np.iinfo(values.dtype).max).astype(np.float32)
+    saliency = (values / np.iinfo(values.dtype).max).astype(np.float32)
+    return np.array(shrunk(Image.fromarray(saliency), longest, Image.Resampling.BOX))
 
 
 def inverted(maps: Iterable[np.ndarray]) -> bool:

@@ -53,7 +53,7 @@ class Settings:
     momentum: float = setting(0.9, "sgd's", 0.0, 0.999)
     drop_epoch: int = setting(6, "sgd: the rate is a tenth after so many epochs", 1, 1000)
     precision: str = setting("float32", "of the network's arithmetic in training", choices=("float32", "bfloat16"))
-    loaders: int = setting(0, "processes that read and crop pictures for training, with crops; changes no number", 0, 256)
+    loaders: int = setting(0, "processes that read and crop pictures for training, with crops; changes no number; not on Windows", 0, 256)
     # mining
     classification_loss: str = setting("sigmoid", "sigmoid cross-entropy, or the paper's squared error", choices=("sigmoid", "squared"))
     delta: float = setting(0.2, "threshold of the discriminative region, between 0 and 1, both excluded", 1e-6, 1 - 1e-6)

@@ -36,7 +36,7 @@ from .files import refuse
 from .masks import as_prediction, merge
 from .models import LargeFOV, classify, scaled
 from .notebook import count_report, epoch_report
-from .photos import Lazy, read_labels, sizes
+from .photos import Lazy, full_sizes, read_labels, sizes
 from .runs import ROOT, Run, RunError, save_mask, save_tensors, write_json
 from .saliency import check_maps, map_file, read_map, saliency_all
 from .settings import Settings
@@ -54,12 +54,29 @@ def _source(s: Settings, split: str) -> tuple[ModuleType, tuple]:
 
 
 def pictures(run: Run, split: str) -> Pictures:
-    """A split, "train" or "val", as training sees it: no masks."""
+    """A split, "train" or "val", as training sees it: no masks.
+
+    Raises:
+        RunError: photographs or labels are others than those that the run began with (see `data.fingerprint`).
+    """
     s = run.settings
     if s.dataset == "creatures":
         return data.creature_pictures(s.seed, split, s.train_images if split == "train" else s.val_images)
     source, asked = _source(s, split)
-    return source.pictures(*asked)
+    found = source.pictures(*asked)
+    if run.finished("data") and data.fingerprint(found) != run.json("data", "log.json")["photographs"][split]:
+        raise RunError(
+            f"the photographs or labels of {split} in {ROOT / s.data_root} are not those that {run.directory} began with: bring them back, or "
+            "choose another run directory"
+        )
+    return found
+
+
+def class_names(run: Run) -> tuple[str, ...]:
+    """The C classes, in order; once `data` is made they are read from it, and the photographs are not needed."""
+    if run.settings.dataset != "creatures" and run.finished("data"):
+        return tuple(run.json("data", "log.json")["classes"])
+    return pictures(run, "train").classes
 
 
 def truth(run: Run, split: str) -> Truth:
@@ -74,7 +91,8 @@ def truth(run: Run, split: str) -> Truth:
 def prepare(run: Run) -> None:
     """Makes `data`, before anything is trained: all photographs, masks, saliency maps and weights are looked at once.
 
-    log.json {"pictures": {split: count}, "mean_pixel": RGB in [0, 255], "weights": what the backbone starts from, or None}
+    log.json {"pictures": {split: count}, "mean_pixel": RGB in [0, 255], "weights": what the backbone starts from, or None}; of
+    photographs also "classes" and "photographs": {split: `data.fingerprint`}
 
     Raises:
         ValueError: all that is wrong with the weights, the data and the saliency maps, in one message; or a picture is in both splits.
@@ -98,8 +116,10 @@ def prepare(run: Run) -> None:
         train, val = pictures(run, "train"), pictures(run, "val")
         shared = [f"{name} is trained on and scored on" for name in sorted({*train.ids} & {*val.ids})]
         refuse(f"picture(s) are in {s.train_list} and in {s.val_list}", shared)  # voc's lists: those of a folder cannot share one
-        counts = {"train": len(train), "val": len(val)}
-        write_json(made / "log.json", {"pictures": counts, "mean_pixel": train.mean_pixel().tolist(), "weights": weights})
+        seen = {"pictures": {"train": len(train), "val": len(val)}, "mean_pixel": train.mean_pixel().tolist(), "weights": weights}
+        if s.dataset != "creatures":
+            seen |= {"classes": train.classes, "photographs": {"train": data.fingerprint(train), "val": data.fingerprint(val)}}
+        write_json(made / "log.json", seen)
 
 
 @contextmanager
@@ -111,13 +131,13 @@ def _noted(problems: list[str]) -> Iterator[None]:
 
 
 def _readable(run: Run) -> dict[str, tuple[int, int]]:
-    """id -> (H, W) of the training pictures that can be read: what is wrong with the list and with the others, the data's check has said."""
+    """id -> (H, W), unreduced, of the training pictures that can be read; what is wrong with the list and the others, the data's check has said."""
     known = {}
     with suppress(ValueError):
         train = pictures(run, "train")
         for i, name in enumerate(train.ids):
             with suppress(ValueError, FileNotFoundError):
-                known[name] = sizes(train.images[i : i + 1])[0]
+                known[name] = full_sizes(train.images[i : i + 1])[0]
     return known
 
 
@@ -175,7 +195,7 @@ def mine(run: Run, step: int) -> None:
 
     with run.making(name, needs(name, run.settings)) as made:
         torch.manual_seed(100 * s.seed + step)
-        classifier = _first(s, len(train.classes))
+        classifier = _first(run, len(train.classes))
         if weights is not None:
             classifier.load_state_dict(weights)
         dataset = _samples(s, train, lambda i: (labels[i].float(),), mean, gone=lambda i: torch.from_numpy(gone[i]))
@@ -243,7 +263,7 @@ def regions(run: Run, steps: int, first: int = 1) -> Regions:
 
 def classifier(run: Run, step: int = 1) -> LargeFOV:
     """The trained classifier of a step, in eval mode."""
-    return _load(run, f"classifier-{step}", len(pictures(run, "train").classes))
+    return _load(run, f"classifier-{step}", len(class_names(run)))
 
 
 def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tensor]:
@@ -288,7 +308,8 @@ def find_saliency(run: Run) -> None:
     if run.finished("saliency"):
         return
     s, train = run.settings, pictures(run, "train")
-    maps = (read_map(map_file(ROOT / s.saliency_maps, name), size) for name, size in zip(train.ids, sizes(train.images), strict=True))
+    given = zip(train.ids, full_sizes(train.images), strict=True)
+    maps = (read_map(map_file(ROOT / s.saliency_maps, name), size, s.longest_side) for name, size in given)
     if not s.saliency_maps:
         maps = saliency_all(train.images, s.superpixels, s.workers, count_report("saliency", len(train)))
     with run.making("saliency", needs("saliency", run.settings)) as made:
@@ -342,7 +363,7 @@ def train_network(run: Run, name: str, masks: Sequence[np.ndarray], prohibitive:
 
     with run.making(stage, needs(stage, run.settings)) as made:
         torch.manual_seed(100 * s.seed + 50)  # the same for all networks: first weights, order of pictures, mirroring
-        network = _first(s, len(train.classes) + 1)
+        network = _first(run, len(train.classes) + 1)
         dataset = _samples(s, train, lambda i: (v[i],), mean, masks=masks)
         recipe = _recipe(s, s.network_epochs, 50, s.network_last_layer_factor)
         losses = fit(network, dataset, loss, **recipe, checkpoint=made / ".checkpoint", report=epoch_report(stage))
@@ -381,7 +402,7 @@ def has_truth(run: Run) -> bool:
 
 def network(run: Run, name: str) -> LargeFOV:
     """A trained segmentation network, in eval mode."""
-    return _load(run, f"network-{name}", len(pictures(run, "train").classes) + 1)
+    return _load(run, f"network-{name}", len(class_names(run)) + 1)
 
 
 def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
@@ -484,11 +505,12 @@ def _weights(s: Settings) -> str | Path:
     return s.weights if s.weights == "torchvision" else ROOT / s.weights
 
 
-def _first(s: Settings, outputs: int) -> LargeFOV:
-    """A network as it is before training."""
+def _first(run: Run, outputs: int) -> LargeFOV:
+    """A network as it is before training. Raises RunError if the file of weights is another than the run began with."""
+    s = run.settings
     model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
-    if s.weights != "random":
-        load_pretrained(model, _weights(s), s.fc_weights)
+    if s.weights != "random" and load_pretrained(model, _weights(s), s.fc_weights) != run.json("data", "log.json")["weights"]:
+        raise RunError(f"{_weights(s)} holds other weights than {run.directory} began with: bring them back, or choose another run directory")
     return model
 
 

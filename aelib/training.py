@@ -54,8 +54,8 @@ def fit(
         optimiser: "adamw" or "sgd".
         momentum, drop_epoch: SGD's; after so many epochs its rate is a tenth.
         precision: "bfloat16" computes the network under autocast; weights, loss and optimiser stay float32.
-        loaders: processes that read the samples ahead; 0 reads them here. The numbers are the same if items are random by torch's seed
-            and their own index alone, as augment.CropSet's.
+        loaders: processes that read the samples ahead, forked (a sample's target is a closure, which cannot be sent), so not on Windows; 0 reads
+            them here. The numbers are the same if items are random by torch's seed and their own index alone, as augment.CropSet's.
         seed: for the order of the samples, their augmentation, and dropout.
         checkpoint: file for the state after each epoch; continued from when it exists, removed by the caller when the result is safe.
             One that is damaged or of another training is said and not used: the training begins again.
@@ -96,7 +96,8 @@ def fit(
         order = torch.Generator().manual_seed(seed * 1_000 + epoch)
         total = 0.0
         same_seed = partial(seed_worker, seed * 1_000 + epoch)
-        batches = DataLoader(dataset, batch_size, shuffle=True, generator=order, num_workers=loaders, worker_init_fn=same_seed)
+        processes = {"num_workers": loaders, "multiprocessing_context": "fork", "worker_init_fn": same_seed} if loaders else {}
+        batches = DataLoader(dataset, batch_size, shuffle=True, generator=order, **processes)
         for step, batch in enumerate(batches, start=1):
             batch = [part.to(DEVICE, non_blocking=True) for part in batch]
             with torch.autocast(DEVICE.type, torch.bfloat16, enabled=precision == "bfloat16"):

@@ -95,9 +95,12 @@ def check(
             no mask; an empty list; an unknown class; a photo or mask that is damaged; a mask that is no label map, has another size than
             its photo or labels outside 0..20 and 255. All of them in one message.
     """
-    names = photos.kept(classes, CLASSES)
     found = {split: _items(Path(root), split) for split in splits}
     problems, chosen = [], {}
+    try:
+        names = photos.kept(classes, CLASSES)
+    except ValueError as error:  # the pictures are looked at all the same
+        problems, names = [str(error)], CLASSES
     for split, (items, wrong) in found.items():
         problems += wrong
         try:

@@ -283,7 +283,7 @@ class Regions:
     """
 
     def __init__(self, maps: Any, labels: np.ndarray) -> None:
-        maps = one_size(maps, 0).astype(np.float32, copy=False)
+        maps = one_size(maps, OUTSIDE).astype(np.float32, copy=False)
         self.shape = (len(maps), *maps.shape[2:])
         owners = [np.flatnonzero(labels[:, c]) for c in range(maps.shape[1])]
         flat = [maps[own, c].reshape(len(own), self.shape[1] * self.shape[2]) for c, own in enumerate(owners)]
@@ -293,17 +293,21 @@ class Regions:
         """(n, H, W) uint8, 0 background, c + 1; delta in (0, 1), rule one of erasing.RULES."""
         prediction = np.zeros((self.shape[0], self.shape[1] * self.shape[2]), np.uint8)
         for c, (own, values, ordered) in reversed(list(enumerate(self.by_class))):  # the first class comes last: it wins a tie
-            threshold = delta * ordered[:, -1] if rule == "max" else _quantile(ordered, 1 - delta)
+            threshold = delta * ordered[:, -1] if rule == "max" else _quantile(ordered, 1 - delta, (ordered == OUTSIDE).sum(axis=1))
             region = values > np.maximum(threshold, 0)[:, None]
             prediction[own] = np.where(region, np.uint8(c + 1), prediction[own])
         return prediction.reshape(self.shape)
 
 
-def _quantile(ordered: np.ndarray, q: float) -> np.ndarray:
-    """torch.quantile of rows that are sorted already, to the last bit."""
-    rank = np.float32(q) * np.float32(ordered.shape[1] - 1)
-    low, high = (torch.from_numpy(ordered[:, int(at)].copy()) for at in (np.floor(rank), np.ceil(rank)))
-    return low.lerp(high, float(rank - np.floor(rank))).numpy()
+OUTSIDE = -1.0  # where a photograph does not reach on its canvas: no map is below 0
+
+
+def _quantile(ordered: np.ndarray, q: float, skip: np.ndarray) -> np.ndarray:
+    """torch.quantile of rows that are sorted already, to the last bit, each without its first `skip` values."""
+    rank = np.float32(q) * (ordered.shape[1] - 1 - skip).astype(np.float32)
+    rows, floor = np.arange(len(ordered)), np.floor(rank)
+    low, high = (torch.from_numpy(ordered[rows, skip + at.astype(int)]) for at in (floor, np.ceil(rank)))
+    return low.lerp(high, torch.from_numpy(rank - floor)).numpy()
 
 
 READINGS = {"max": "max: above delta x the map's maximum", "share": "share: the highest delta of the picture's pixels"}

@@ -162,6 +162,12 @@ def test_everything_wrong_is_named_at_once(root, capsys):
     assert any("10 problem(s)" in line for line in lines)
 
 
+def test_an_unknown_class_does_not_hide_what_is_damaged(root):
+    (root / "images" / "c.jpg").unlink()
+    with pytest.raises(ValueError, match=r"2 problem\(s\)[^$]*'horze' is unknown[^$]*c\.jpg is missing"):
+        folder.check(root, {"train": 0, "val": 0}, ["horze"])
+
+
 def test_data_check_on_the_command_line(root, capsys):
     assert main(["data", "check", "--dataset", "folder", "--root", str(root), "--workers", "1"]) == 0
     assert "nothing is wrong; pictures in train 2, val 2" in capsys.readouterr().out

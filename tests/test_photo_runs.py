@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import PHOTOS, TINY, make_devkit, make_everything, make_folder
 from torch.nn import functional as F
 
 from aelib import data, stages, submission
+from aelib.__main__ import main
 from aelib.augment import CropSet
 from aelib.evaluation import iou
+from aelib.models import LargeFOV
 from aelib.runs import Run, RunError, save_mask
 from aelib.verify import verify
 
@@ -287,6 +289,73 @@ def test_a_picture_in_both_splits_is_refused_whatever_the_lists_are_called(tmp_p
     with pytest.raises(ValueError, match=f"are in {lists[0]} and in {lists[1]}:(\n  p\\d+ is trained on and scored on)+$"):
         stages.prepare(run)
     assert nothing_was_made(run)
+
+
+def _another_label(root):
+    (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("p0.png,disc,", "p0.png,square,"))
+
+
+def _another_class(root):
+    (root / "classes.txt").write_text("square\ndisc\n")
+
+
+def _another_photograph(root):
+    Image.fromarray(np.array(Image.open(root / "images" / "p1.png"))[:, :-1]).save(root / "images" / "p0.png")
+
+
+def _one_photograph_less(root):
+    (root / "images" / "p0.png").unlink()
+
+
+@pytest.mark.parametrize("change", [_another_label, _another_class, _another_photograph, _one_photograph_less])
+def test_a_run_is_of_the_photographs_it_began_with(tmp_path, change):
+    root = make_folder(tmp_path / "photos")
+    run = photo_run(tmp_path / "run", root)
+    stages.prepare(run)
+    change(root)
+    for stage in (lambda: stages.mine(run, 1), lambda: stages.find_saliency(run), lambda: stages.train_ceiling(run)):
+        with pytest.raises(RunError, match=r"the photographs or labels of train in .*photos are not those that .* began with"):
+            stage()
+    assert {f.name for f in run.directory.iterdir() if f.is_dir()} == {"data"}
+
+
+def test_a_run_is_of_the_weights_it_began_with(tmp_path):
+    torch.manual_seed(0)
+    tensors = {name: value.clone() for name, value in LargeFOV(1, "mobilenet_v2").state_dict().items() if name.startswith("features.")}
+    save_file(tensors, tmp_path / "w.safetensors")
+    run = photo_run(tmp_path / "run", tmp_path / "photos", backbone="mobilenet_v2", weights=str(tmp_path / "w.safetensors"))
+    stages.prepare(run)
+    tensors["features.0.0.weight"] += 1
+    save_file(tensors, tmp_path / "w.safetensors")
+    with pytest.raises(RunError, match=r"w\.safetensors holds other weights than .*run began with"):
+        stages.mine(run, 1)
+    assert not (run.directory / "classifier-1").exists()
+
+
+def test_answers_need_the_run_alone_and_not_what_it_was_trained_on(finished, tmp_path, capsys):
+    kind, run = finished
+    root = run.directory.parent / "photos"
+    photo = tmp_path / f"new{stages.pictures(run, 'val').images.files[0].suffix}"
+    photo.write_bytes(stages.pictures(run, "val").images.files[0].read_bytes())
+    stages.voc._chosen.cache_clear()
+    root.rename(tmp_path / "elsewhere")
+    try:
+        assert main(["predict", "--run", str(run.directory), "--out", str(tmp_path / "out"), str(photo)]) == 0
+    finally:
+        (tmp_path / "elsewhere").rename(root)
+    assert ("cat, dog" if kind == "voc" else "disc, square") in capsys.readouterr().out
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {"new.png", "new-overlay.jpg"}
+
+
+def test_maps_of_larger_photographs_are_of_their_full_size(tmp_path):
+    root = make_folder(tmp_path / "photos")
+    run = photo_run(tmp_path / "run", root, saliency_maps=str(root / "maps"), longest_side=40)
+    stages.find_saliency(run)
+    train = stages.pictures(run, "train")
+    for name, image, made in zip(train.ids, train.images, run.images("saliency", train.ids), strict=True):
+        whole = Image.open(root / "maps" / f"{name}.png")
+        assert max(whole.size) > 40 == max(made.shape) and made.shape == image.shape[:2]
+        assert abs(made.mean() - np.mean(whole)) < 2
 
 
 def test_maps_of_ones_own_become_the_saliency_unchanged(tmp_path):

@@ -179,6 +179,12 @@ def test_everything_wrong_is_named_at_once(root, devkit):
     assert lines[0].startswith("12 problem(s)") and len(lines) == 13
 
 
+def test_an_unknown_class_does_not_hide_what_is_damaged(root, devkit):
+    (devkit / "JPEGImages" / "a.jpg").unlink()
+    with pytest.raises(ValueError, match=r"2 problem\(s\)[^$]*'dgo' is unknown \(did you mean 'dog'\?\)[^$]*a\.jpg is missing"):
+        voc.check(root, {"train_aug": 0, "val": 0}, ["cat", "dgo"])
+
+
 def test_the_first_20_of_many_are_listed(root, devkit):
     (devkit / "ImageSets/Segmentation/train_aug.txt").write_text("".join(f"{i}\n" for i in range(100)))
     with pytest.raises(ValueError, match="and 80 more") as error:

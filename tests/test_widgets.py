@@ -114,6 +114,20 @@ def test_regions_of_a_set_are_those_of_each_picture(world, rule, delta):
         np.testing.assert_array_equal(got[i], as_prediction(found.numpy()))
 
 
+@pytest.mark.parametrize("delta", [0.05, 0.2, 0.37, 0.95])
+def test_a_share_of_a_photograph_is_a_share_of_its_own_pixels(delta):
+    """Maps of many sizes lie on one canvas; what is beside them is no pixel of theirs."""
+    rng = np.random.default_rng(4)
+    maps = [rng.random((C, h, w), dtype=np.float32) for h, w in ((12, 128), (90, 40), (128, 128), (1, 2))]
+    labels = rng.random((4, C)) < 0.7
+    got = widgets.Regions(maps, labels)(delta, "share")
+    for i, whole in enumerate(maps):
+        height, width = whole.shape[1:]
+        found = discriminative_regions(torch.from_numpy(whole), torch.from_numpy(labels[i]), delta, "share")
+        np.testing.assert_array_equal(got[i, :height, :width], as_prediction(found.numpy()))
+        assert got[i].astype(bool).sum() == got[i, :height, :width].astype(bool).sum()
+
+
 def test_scores_of_regions_are_those_of_a_loop_over_pixels(world):
     regions = world["regions"][0]
     prediction = np.stack([as_prediction(region) for region in regions])
