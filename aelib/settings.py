@@ -154,11 +154,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
         "classifier_epochs": 3,
         "network_epochs": 4,
-        "delta": 0.4,
+        "delta": 0.6,
         "cam_scale": 0.75,
         "test_scales": "0.75",
         "superpixels": 200,
-        "background_threshold": 0.4,
+        "background_threshold": 0.5,
         "bilateral_weight": 4.0,  # DeepLab v2's, EPS's
         "bilateral_sxy": 67.0,
         "bilateral_srgb": 3.0,
