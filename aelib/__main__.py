@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (predict, submission):
         command.add_argument("--run", required=True, metavar="DIR", type=Path, help="run directory")
         command.add_argument("--out", required=True, metavar="DIR", type=Path)
-        command.add_argument("--network", metavar="NAME", help="as in results.json (default: the last one)")
+        command.add_argument("--network", metavar="NAME", help="as in results.json (default: the second round's, AE+PSL++)")
 
     commands.add_parser("publish", help="put the finished runs/classroom into the repository: outputs into notebooks/, the run into data/")
     listing = commands.add_parser("settings", help="list every setting: type, value, range, meaning")
@@ -96,12 +96,12 @@ def _data(options: argparse.Namespace) -> None:
 
 def _answer(options: argparse.Namespace) -> None:
     from . import submission
-    from .stages import class_names
+    from .stages import classes_of
 
     run, name = opened(options.run.absolute()), options.network or submission.NETWORK
     if options.command == "predict":
         files = submission.write_answers(run, options.photos, options.out, name=name)
-        print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(class_names(run))}")
+        print(f"{len(files)} label maps and overlays in {options.out}; classes: {', '.join(classes_of(run))}")
     else:
         print(submission.write_submission(run, options.out, options.list, name))
 

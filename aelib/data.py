@@ -5,6 +5,7 @@ The two are different objects on purpose: training code is handed Pictures alone
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -100,8 +101,9 @@ def fingerprint(pictures: Pictures) -> str:
     """
     digest = hashlib.sha256(repr(pictures.classes).encode())
     for name, file, labels in zip(pictures.ids, pictures.images.files, pictures.labels, strict=True):
-        size = file.stat().st_size if file.exists() else None
-        digest.update(f"{name} {size} {labels.tolist()}\n".encode())
+        with suppress(OSError):  # a missing file is a change, too
+            digest.update(str(file.stat().st_size).encode())
+        digest.update(f" {name} {labels.tolist()}\n".encode())
     return digest.hexdigest()
 
 

@@ -83,12 +83,9 @@ def check(
             of a split only. All of them in one message.
     """
     known, table, problems = _read(Path(root), seed, val_share)
-    chosen, names = {}, known
+    chosen = {}
     if not problems:
-        try:
-            names = photos.kept(classes, known)
-        except ValueError as error:  # the pictures are looked at all the same
-            problems.append(str(error))
+        names, problems = photos.kept_at_all(classes, known)
         for split, limit in splits.items():
             try:
                 chosen[split] = photos.choose(_of(table, split), names, limit, seed)

@@ -82,10 +82,11 @@ def count_report(name: str, total: int = 0) -> Callable[..., None]:
         return line
     from tqdm.auto import tqdm
 
-    bar = tqdm(desc=name, unit="picture", total=total or None)
+    bar = None
 
     def report(done: int, total: int = total) -> None:
-        bar.total = total
+        nonlocal bar
+        bar = bar or tqdm(desc=name, unit="picture", total=total)  # not before there is something to say
         bar.update(done - bar.n)
         if done == total:
             bar.close()

@@ -126,7 +126,7 @@ def sizes(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def full_sizes(images: Sequence[np.ndarray]) -> list[tuple[int, int]]:
-    """`sizes` of photographs as their files have them, not reduced to a longest side."""
+    """`sizes` of photographs upright and whole, not reduced to a longest side."""
     return sizes(Lazy(read_photo, images.files) if isinstance(images, Lazy) else images)
 
 
@@ -162,6 +162,15 @@ def kept(classes: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
         wrong = ", ".join(f"{name!r} is unknown{nearest(name, known)}" for name in unknown)
         raise ValueError(f"classes: {wrong}; there are {', '.join(known)}")
     return tuple(name for name in known if not asked or name in asked)
+
+
+def kept_at_all(classes: Iterable[str], known: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """For a check that goes on: `kept` of the classes that are known (all of them if none is), and what is wrong with the others."""
+    asked = {classes} if isinstance(classes, str) else set(classes)
+    try:
+        return kept(asked, known), []
+    except ValueError as error:
+        return kept(asked.intersection(known), known), [str(error)]
 
 
 def choose(items: Iterable[Item], classes: Sequence[str], limit: int, seed: int) -> tuple[Item, ...]:

@@ -166,7 +166,7 @@ def read_map(path: str | os.PathLike, size: tuple[int, int], longest: int = 0) -
 
     Args:
         path: a grey PNG of 8 or 16 bits, or a grey JPEG; colour files pass if their channels are equal.
-        size: (height, width) of the picture it belongs to, pixels, as its file has it: a wrong size is a wrong file.
+        size: (height, width) of the picture it belongs to, pixels, upright and whole: a wrong size is a wrong file.
         longest: a map with a longer side is reduced to it, as its picture is (`photos.read_photo`), pixels; 0 never.
 
     Returns:

@@ -14,6 +14,7 @@ A finished stage returns at once, so a notebook may be run again at no cost. No 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice, tee
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,26 +58,36 @@ def pictures(run: Run, split: str) -> Pictures:
     """A split, "train" or "val", as training sees it: no masks.
 
     Raises:
-        RunError: photographs or labels are others than those that the run began with (see `data.fingerprint`).
+        RunError: photographs or labels are others than those that the run began with (see `data.fingerprint`; masks are not compared).
     """
     s = run.settings
     if s.dataset == "creatures":
         return data.creature_pictures(s.seed, split, s.train_images if split == "train" else s.val_images)
     source, asked = _source(s, split)
     found = source.pictures(*asked)
-    if run.finished("data") and data.fingerprint(found) != run.json("data", "log.json")["photographs"][split]:
-        raise RunError(
-            f"the photographs or labels of {split} in {ROOT / s.data_root} are not those that {run.directory} began with: bring them back, or "
-            "choose another run directory"
-        )
+    if run.finished("data") and data.fingerprint(found) != _begun_with(run, "photographs")[split]:
+        gone = [f"\n  {file} is missing" for file in found.images.files if not file.exists()]
+        raise _others(run, f"the photographs or labels of {split} in {ROOT / s.data_root}", "".join(gone[:20]))
     return found
 
 
-def class_names(run: Run) -> tuple[str, ...]:
+def classes_of(run: Run) -> tuple[str, ...]:
     """The C classes, in order; once `data` is made they are read from it, and the photographs are not needed."""
     if run.settings.dataset != "creatures" and run.finished("data"):
-        return tuple(run.json("data", "log.json")["classes"])
+        return tuple(_begun_with(run, "classes"))
     return pictures(run, "train").classes
+
+
+def _begun_with(run: Run, what: str) -> Any:
+    """What `data` says that the run began with. Raises RunError if it does not say: it was made before aelib remembered it."""
+    log = run.json("data", "log.json")
+    if what not in log:
+        raise RunError(f"{run.directory / 'data'} says nothing of its {what}, an older aelib made it: choose another run directory")
+    return log[what]
+
+
+def _others(run: Run, what: str, more: str = "") -> RunError:
+    return RunError(f"{what} are not what {run.directory} began with: bring them back, or choose another run directory{more}")
 
 
 def truth(run: Run, split: str) -> Truth:
@@ -95,7 +106,8 @@ def prepare(run: Run) -> None:
     photographs also "classes" and "photographs": {split: `data.fingerprint`}
 
     Raises:
-        ValueError: all that is wrong with the weights, the data and the saliency maps, in one message; or a picture is in both splits.
+        ValueError: all that is wrong with the weights, the data and the saliency maps (of a list and classes that are right), in one
+            message; or a picture is in both splits.
     """
     if run.finished("data"):
         return
@@ -108,6 +120,8 @@ def prepare(run: Run) -> None:
                 (source, (root, *_)), limits = _source(s, "train"), (s.train_images, s.val_images)
                 lists = (s.train_list, s.val_list) if s.dataset == "voc" else ("train", "val")
                 source.check(root, dict(zip(lists, limits, strict=True)), s.class_names, s.seed, s.workers, count_report("data"))
+        if s.loaders and "fork" not in get_all_start_methods():
+            problems.append("loaders: on this system there is no fork, which they need; set it to 0")
         with _noted(problems):
             if s.saliency_maps:
                 check_maps(ROOT / s.saliency_maps, _readable(run), s.workers)
@@ -144,7 +158,7 @@ def _readable(run: Run) -> dict[str, tuple[int, int]]:
 def mean_pixel(run: Run) -> Tensor:
     """Mean RGB of the training split, (3,) in [0, 1]: what erased pixels become. Makes `data` if need be."""
     prepare(run)
-    return torch.tensor(run.json("data", "log.json")["mean_pixel"], dtype=torch.float64) / 255
+    return torch.tensor(_begun_with(run, "mean_pixel"), dtype=torch.float64) / 255
 
 
 def needs(stage: str, settings: Settings) -> list[str]:
@@ -155,6 +169,8 @@ def needs(stage: str, settings: Settings) -> list[str]:
             return ["data", *(f"classifier-{k}" for k in range(1, int(name)))]
         case "seeds":
             return [*(f"classifier-{k}" for k in range(1, int(name) + 1)), "saliency"]
+        case "saliency":
+            return ["data"]
         case "refined":
             return ["network-AE+PSL"]
         case "network" if name.startswith("AE-step"):
@@ -263,7 +279,7 @@ def regions(run: Run, steps: int, first: int = 1) -> Regions:
 
 def classifier(run: Run, step: int = 1) -> LargeFOV:
     """The trained classifier of a step, in eval mode."""
-    return _load(run, f"classifier-{step}", len(class_names(run)))
+    return _load(run, f"classifier-{step}", len(classes_of(run)))
 
 
 def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tensor]:
@@ -307,6 +323,7 @@ def find_saliency(run: Run) -> None:
     """Makes `saliency`: a grey PNG for each training picture, log.json {"warnings"}."""
     if run.finished("saliency"):
         return
+    prepare(run)
     s, train = run.settings, pictures(run, "train")
     given = zip(train.ids, full_sizes(train.images), strict=True)
     maps = (read_map(map_file(ROOT / s.saliency_maps, name), size, s.longest_side) for name, size in given)
@@ -402,7 +419,7 @@ def has_truth(run: Run) -> bool:
 
 def network(run: Run, name: str) -> LargeFOV:
     """A trained segmentation network, in eval mode."""
-    return _load(run, f"network-{name}", len(class_names(run)) + 1)
+    return _load(run, f"network-{name}", len(classes_of(run)) + 1)
 
 
 def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator[Tensor]:
@@ -413,8 +430,9 @@ def predict(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> Iterator
 
 def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.ndarray]:
     """The method at test, whole: a network, prohibition by v, CRF. For each picture (C + 1, H, W) float32 in [0, 1]: argmax is the answer."""
+    model = network(run, name)  # first: a wrong name is said before the classifier looks at a thousand photographs
     present = psl.allowed(confidences_of(run, images), run.settings.prohibit_threshold).numpy()
-    return refined(run, images, predict(run, network(run, name), images), present)
+    return refined(run, images, predict(run, model, images), present)
 
 
 def refined(run: Run, images: Sequence[np.ndarray], f: Iterable[Tensor], present: np.ndarray) -> Iterator[np.ndarray]:
@@ -509,8 +527,8 @@ def _first(run: Run, outputs: int) -> LargeFOV:
     """A network as it is before training. Raises RunError if the file of weights is another than the run began with."""
     s = run.settings
     model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
-    if s.weights != "random" and load_pretrained(model, _weights(s), s.fc_weights) != run.json("data", "log.json")["weights"]:
-        raise RunError(f"{_weights(s)} holds other weights than {run.directory} began with: bring them back, or choose another run directory")
+    if s.weights != "random" and (loaded := load_pretrained(model, _weights(s), s.fc_weights)) != _begun_with(run, "weights"):
+        raise _others(run, f"the weights in {loaded['file']}")
     return model
 
 

@@ -95,7 +95,7 @@ def write_submission(run: Run, out: Path, split: str = "test", name: str = NETWO
     s = run.settings
     if s.dataset != "voc":
         raise ValueError(f"{run.directory} was trained on {s.dataset}: the test server takes answers on VOC 2012 only")
-    numbers = [0, *(voc.CLASSES.index(kept) + 1 for kept in stages.class_names(run))]
+    numbers = [0, *(voc.CLASSES.index(kept) + 1 for kept in stages.classes_of(run))]
     become = bytes(numbers + [IGNORE] * (256 - len(numbers)))
     files = write_answers(run, voc.photos_of(ROOT / s.data_root, split), out / LAYOUT, overlays=False, become=become, name=name)
     with tarfile.open(out / "results.tgz", "w:gz") as archive:

@@ -96,6 +96,7 @@ def fit(
         order = torch.Generator().manual_seed(seed * 1_000 + epoch)
         total = 0.0
         same_seed = partial(seed_worker, seed * 1_000 + epoch)
+        # fork, which parallel.py avoids: DataLoader's workers keep to one thread, and read pictures only
         processes = {"num_workers": loaders, "multiprocessing_context": "fork", "worker_init_fn": same_seed} if loaders else {}
         batches = DataLoader(dataset, batch_size, shuffle=True, generator=order, **processes)
         for step, batch in enumerate(batches, start=1):

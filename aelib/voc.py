@@ -42,7 +42,7 @@ def pictures(root: str | os.PathLike, split: str, classes: Sequence[str] = (), l
     """A split as training sees it. No mask is opened, and no label comes from one.
 
     A class is in a picture if an object of it is annotated, one marked difficult, too: so the image-level labels of psa (AffinityNet) and
-    those built on it. Lists and labels are read once a process: a change to them shows in the next.
+    those built on it. Lists and labels are read once a process, or since the last `check`: a change to them shows after it.
 
     Args:
         root: the folder that holds VOCdevkit.
@@ -95,12 +95,10 @@ def check(
             no mask; an empty list; an unknown class; a photo or mask that is damaged; a mask that is no label map, has another size than
             its photo or labels outside 0..20 and 255. All of them in one message.
     """
+    _chosen.cache_clear()
     found = {split: _items(Path(root), split) for split in splits}
-    problems, chosen = [], {}
-    try:
-        names = photos.kept(classes, CLASSES)
-    except ValueError as error:  # the pictures are looked at all the same
-        problems, names = [str(error)], CLASSES
+    names, problems = photos.kept_at_all(classes, CLASSES)
+    chosen = {}
     for split, (items, wrong) in found.items():
         problems += wrong
         try:

@@ -31,6 +31,7 @@ from .erasing import erase
 from .evaluation import confusion, iou
 from .masks import IGNORE, as_prediction, merge
 from .notebook import live
+from .photos import sizes
 from .plots import COLOURS
 
 SIDE = 288  # pixels on the screen, about: small pictures are enlarged
@@ -137,6 +138,11 @@ def one_size(arrays: Iterable[Any], fill: float) -> np.ndarray:
     for whole, array in zip(canvas, reduced, strict=True):
         whole[tuple(slice(side) for side in array.shape)] = array
     return canvas
+
+
+def _covered(images: Sequence[np.ndarray]) -> np.ndarray:
+    """The share of `one_size`'s canvas that each picture covers, (n,) in (0, 1]."""
+    return one_size((np.ones(size, bool) for size in sizes(images)), False).mean(axis=(1, 2))
 
 
 def _colour(array: np.ndarray) -> bool:
@@ -287,13 +293,16 @@ class Regions:
         self.shape = (len(maps), *maps.shape[2:])
         owners = [np.flatnonzero(labels[:, c]) for c in range(maps.shape[1])]
         flat = [maps[own, c].reshape(len(own), self.shape[1] * self.shape[2]) for c, own in enumerate(owners)]
-        self.by_class = [(own, values, np.sort(values, axis=1)) for own, values in zip(owners, flat, strict=True)]
+        self.by_class = []
+        for own, values in zip(owners, flat, strict=True):
+            ordered = np.sort(values, axis=1)
+            self.by_class.append((own, values, ordered, (ordered == OUTSIDE).sum(axis=1)))
 
     def __call__(self, delta: float, rule: str) -> np.ndarray:
         """(n, H, W) uint8, 0 background, c + 1; delta in (0, 1), rule one of erasing.RULES."""
         prediction = np.zeros((self.shape[0], self.shape[1] * self.shape[2]), np.uint8)
-        for c, (own, values, ordered) in reversed(list(enumerate(self.by_class))):  # the first class comes last: it wins a tie
-            threshold = delta * ordered[:, -1] if rule == "max" else _quantile(ordered, 1 - delta, (ordered == OUTSIDE).sum(axis=1))
+        for c, (own, values, ordered, outside) in reversed(list(enumerate(self.by_class))):  # the first class comes last: it wins a tie
+            threshold = delta * ordered[:, -1] if rule == "max" else _quantile(ordered, 1 - delta, outside)
             region = values > np.maximum(threshold, 0)[:, None]
             prediction[own] = np.where(region, np.uint8(c + 1), prediction[own])
         return prediction.reshape(self.shape)
@@ -336,7 +345,7 @@ def delta(
         part_names: names of the parts; the first is what is no part.
         start: delta where the slider starts, 0.05 to 0.95.
     """
-    labels, images, masks = np.asarray(labels, bool), one_size(images, 255), one_size(masks, IGNORE)
+    covered, labels, images, masks = _covered(images), np.asarray(labels, bool), one_size(images, 255), one_size(masks, IGNORE)
     regions, tally = Regions(maps, labels), Tally(masks, parts, len(classes) + 1, len(part_names))
     number = {"all classes": None} | {name: c for c, name in enumerate(classes) if labels[:, c].any()}
     of_class = {name: np.arange(len(images)) if c is None else np.flatnonzero(labels[:, c]) for name, c in number.items()}
@@ -350,7 +359,7 @@ def delta(
         if c is not None:
             found, truth = (np.where((x == c + 1) | (x == IGNORE), x, 0).astype(np.uint8) for x in (found, truth))
         pictures = {f"picture {picture} of {len(chosen)}": _enlarged(images[i])}
-        pictures |= {f"regions: {(found > 0).mean():.0%} of the picture": paint(images[i], found), "truth": paint(images[i], truth)}
+        pictures |= {f"regions: {(found > 0).mean() / covered[i]:.0%} of the picture": paint(images[i], found), "truth": paint(images[i], truth)}
         return pictures, _region_bars(tally(prediction, chosen), len(chosen), classes, part_names, c)
 
     controls = {
@@ -386,7 +395,7 @@ def step_player(
         labels: image-level labels, (n, C) bool.
         masks, parts, classes, part_names: as for `delta`.
     """
-    images, masks = one_size(images, 255), one_size(masks, IGNORE)
+    covered, images, masks = _covered(images), one_size(images, 255), one_size(masks, IGNORE)
     regions_by_step = [one_size(regions, False) for regions in regions_by_step]
     steps, mean_pixel = len(regions_by_step), torch.as_tensor(mean_pixel, dtype=torch.float32)
     tally = Tally(masks, parts, len(classes) + 1, len(part_names))
@@ -404,7 +413,7 @@ def step_player(
         pictures = {
             f"picture {picture} of {len(images)}: {names}": _enlarged(image),
             f"step {step} saw": _enlarged(seen),
-            f"mined so far; step {step} adds {(found == step).mean():.1%}": paint(image, found),
+            f"mined so far; step {step} adds {(found == step).mean() / covered[picture - 1]:.1%}": paint(image, found),
         }
         return pictures, _region_bars(counts[step - 1], len(images), classes, part_names)
 

@@ -1,6 +1,7 @@
 """Runs on photographs of many sizes, a dozen of them: VOC's layout and one's own folder, with masks and without."""
 
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -16,7 +17,7 @@ from aelib.__main__ import main
 from aelib.augment import CropSet
 from aelib.evaluation import iou
 from aelib.models import LargeFOV
-from aelib.runs import Run, RunError, save_mask
+from aelib.runs import Run, RunError, save_mask, write_json
 from aelib.verify import verify
 
 KINDS = ("voc", "folder", "folder without masks")
@@ -314,9 +315,41 @@ def test_a_run_is_of_the_photographs_it_began_with(tmp_path, change):
     stages.prepare(run)
     change(root)
     for stage in (lambda: stages.mine(run, 1), lambda: stages.find_saliency(run), lambda: stages.train_ceiling(run)):
-        with pytest.raises(RunError, match=r"the photographs or labels of train in .*photos are not those that .* began with"):
+        with pytest.raises(RunError, match=r"the photographs or labels of train in .*photos are not what .*run began with") as error:
             stage()
+    assert ("p0.png is missing" in str(error.value)) == (change is _one_photograph_less)
     assert {f.name for f in run.directory.iterdir() if f.is_dir()} == {"data"}
+
+
+def test_a_run_is_scored_on_the_photographs_it_began_with(tmp_path):
+    root = make_folder(tmp_path / "photos")
+    run = photo_run(tmp_path / "run", root)
+    make_everything(run)
+    shutil.rmtree(run.directory / "scores-AE+PSL")
+    (root / "labels.csv").write_text((root / "labels.csv").read_text().replace("p11.png,disc;square,", "p11.png,disc,"))
+    with pytest.raises(RunError, match="the photographs or labels of val"):
+        stages.score_network(run, "AE+PSL")
+
+
+def test_a_run_that_an_older_aelib_began_is_refused_in_words(tmp_path):
+    run = photo_run(tmp_path / "run", tmp_path / "photos")
+    with run.making("data", []) as made:
+        write_json(made / "log.json", {"pictures": {}, "mean_pixel": [0, 0, 0], "weights": None})
+    for ask in (lambda: stages.pictures(run, "train"), lambda: stages.classes_of(run)):
+        with pytest.raises(RunError, match="an older aelib made it: choose another run directory"):
+            ask()
+
+
+def test_a_list_that_is_mended_is_read_anew_in_the_same_process(tmp_path):
+    lists = make_devkit(tmp_path / "photos") / "VOCdevkit" / "VOC2012" / "ImageSets" / "Segmentation"
+    right = (lists / "val.txt").read_text()
+    (lists / "val.txt").write_text("p7\np8\n")
+    run = photo_run(tmp_path / "run", tmp_path / "photos", "voc")
+    with pytest.raises(ValueError, match="p7 is in train_aug and in val"):
+        stages.prepare(run)
+    (lists / "val.txt").write_text(right)
+    stages.prepare(run)
+    assert stages.pictures(run, "val").ids == ("p10", "p11", "p8", "p9")
 
 
 def test_a_run_is_of_the_weights_it_began_with(tmp_path):
@@ -327,9 +360,10 @@ def test_a_run_is_of_the_weights_it_began_with(tmp_path):
     stages.prepare(run)
     tensors["features.0.0.weight"] += 1
     save_file(tensors, tmp_path / "w.safetensors")
-    with pytest.raises(RunError, match=r"w\.safetensors holds other weights than .*run began with"):
-        stages.mine(run, 1)
-    assert not (run.directory / "classifier-1").exists()
+    for train in (lambda: stages.mine(run, 1), lambda: stages.train_ceiling(run)):
+        with pytest.raises(RunError, match=r"the weights in w\.safetensors are not what .*run began with"):
+            train()
+    assert {f.name for f in run.directory.iterdir() if not f.name.startswith(".")} >= {"data"} and not list(run.directory.glob("*-*/manifest.json"))
 
 
 def test_answers_need_the_run_alone_and_not_what_it_was_trained_on(finished, tmp_path, capsys):
@@ -353,9 +387,13 @@ def test_maps_of_larger_photographs_are_of_their_full_size(tmp_path):
     stages.find_saliency(run)
     train = stages.pictures(run, "train")
     for name, image, made in zip(train.ids, train.images, run.images("saliency", train.ids), strict=True):
-        whole = Image.open(root / "maps" / f"{name}.png")
-        assert max(whole.size) > 40 == max(made.shape) and made.shape == image.shape[:2]
-        assert abs(made.mean() - np.mean(whole)) < 2
+        whole = np.array(Image.open(root / "maps" / f"{name}.png"))
+        assert max(whole.shape) > 40 == max(made.shape) and made.shape == image.shape[:2]
+        for y, x in np.ndindex(made.shape):  # each pixel lies between those it covers
+            rows, columns = (
+                slice(int(i * old / new), int(np.ceil((i + 1) * old / new))) for i, old, new in zip((y, x), whole.shape, made.shape, strict=True)
+            )
+            assert whole[rows, columns].min() - 1 <= made[y, x] <= whole[rows, columns].max() + 1
 
 
 def test_maps_of_ones_own_become_the_saliency_unchanged(tmp_path):
@@ -367,7 +405,7 @@ def test_maps_of_ones_own_become_the_saliency_unchanged(tmp_path):
         np.testing.assert_array_equal(made, np.array(Image.open(root / "maps" / f"{name}.png")))
 
 
-def test_answers_never_replace_a_photograph_and_the_archive_holds_its_own_list_only(finished, tmp_path):
+def test_answers_never_replace_a_photograph_and_the_archive_holds_its_own_list_only(finished, tmp_path, monkeypatch):
     kind, run = finished
     photos = stages.pictures(run, "val").images.files
     mine = tmp_path / f"mine{photos[0].suffix}"
@@ -377,9 +415,11 @@ def test_answers_never_replace_a_photograph_and_the_archive_holds_its_own_list_o
     with pytest.raises(ValueError, match="would be overwritten by its answer"):
         submission.write_answers(run, [tmp_path / "answer.png"], tmp_path)
     assert (tmp_path / "answer.png").read_bytes() == before
+    monkeypatch.setattr(stages, "confidences_of", _forbidden)  # a wrong name is said at once
     with pytest.raises(RunError, match="network-AE-step7 is needed"):
         submission.write_answers(run, photos, tmp_path / "no", name="AE-step7")
     assert not (tmp_path / "no").exists()
+    monkeypatch.undo()
     if kind != "voc":
         with pytest.raises(ValueError, match="was trained on folder"):
             submission.write_submission(run, tmp_path / "out", "val")

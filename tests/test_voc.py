@@ -183,6 +183,10 @@ def test_an_unknown_class_does_not_hide_what_is_damaged(root, devkit):
     (devkit / "JPEGImages" / "a.jpg").unlink()
     with pytest.raises(ValueError, match=r"2 problem\(s\)[^$]*'dgo' is unknown \(did you mean 'dog'\?\)[^$]*a\.jpg is missing"):
         voc.check(root, {"train_aug": 0, "val": 0}, ["cat", "dgo"])
+    (devkit / "JPEGImages" / "d.jpg").unlink()  # a sofa: not asked for
+    with pytest.raises(ValueError, match=r"2 problem\(s\)") as error:
+        voc.check(root, {"train_aug": 0, "val": 0}, ["cat", "dgo"])
+    assert "d.jpg" not in str(error.value)
 
 
 def test_the_first_20_of_many_are_listed(root, devkit):
