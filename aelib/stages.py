@@ -163,14 +163,19 @@ def mean_pixel(run: Run) -> Tensor:
 
 def needs(stage: str, settings: Settings) -> list[str]:
     """The stages that a stage reads. Made anew with another outcome, they make it out of date: `Run.finished`."""
+    read = _method_needs(stage, settings)
+    if settings.dataset == "creatures" or stage == "data":
+        return read
+    return ["data", *(name for name in read if name != "data")]  # `pictures` holds the photographs against those that `data` saw
+
+
+def _method_needs(stage: str, settings: Settings) -> list[str]:
     kind, _, name = stage.partition("-")
     match kind:
         case "classifier":
             return ["data", *(f"classifier-{k}" for k in range(1, int(name)))]
         case "seeds":
             return [*(f"classifier-{k}" for k in range(1, int(name) + 1)), "saliency"]
-        case "saliency":
-            return ["data"]
         case "refined":
             return ["network-AE+PSL"]
         case "network" if name.startswith("AE-step"):
