@@ -18,14 +18,14 @@ SMALL = {
     "weights": WEIGHTS,
     "train_images": 60,
     "val_images": 12,
+    "longest_side": 224,
     "frozen": 18,
     "crop": 129,
+    "scale_low": 0.7,
     "classifier_epochs": 3,
     "network_epochs": 1,
     "erase_steps": 2,
     "object_steps": 2,
-    "test_scales": 0.5,
-    "cam_scale": 0.5,
 }
 pytestmark = pytest.mark.skipif(not (DEVKIT.exists() and WEIGHTS.exists()), reason="no shared/voc and shared/weights beside the project")
 
