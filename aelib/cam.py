@@ -18,13 +18,13 @@ def class_activation_maps(features: Tensor, weight: Tensor) -> Tensor:
         weight: w, the 1x1 score layer's weight, (C, K, 1, 1).
 
     Returns:
-        M, (N, C, h, w), unbounded. Averaged over x it is the class's score less its bias.
+        M, (N, C, h, w), unbounded. Its mean over x is the class's score minus the bias.
     """
     return F.conv2d(features, weight)
 
 
 def normalise(maps: Tensor) -> Tensor:
-    """Negative evidence to 0, then each map divided by its own maximum.
+    """Sets negative evidence to 0, then divides each map by its own maximum.
 
     Args:
         maps: (..., H, W), unbounded.
@@ -33,7 +33,8 @@ def normalise(maps: Tensor) -> Tensor:
         The same shape in [0, 1], maximum 1; a map without any positive evidence is all 0.
     """
     maps = maps.clamp(min=0)
-    return maps / maps.amax(dim=(-2, -1), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    tiny = torch.finfo(maps.dtype).tiny  # 0 / tiny = 0, where 0 / 0 is NaN
+    return maps / maps.amax(dim=(-2, -1), keepdim=True).clamp(min=tiny)
 
 
 @torch.no_grad()
@@ -41,15 +42,17 @@ def cam(classifier: LargeFOV, image: Tensor, scale: float = 1.0) -> Tensor:
     """Normalised maps at the image's own resolution.
 
     Args:
-        classifier: a LargeFOV of C classes; used in eval mode, left in the mode it was in.
+        classifier: a LargeFOV of C classes. Runs in eval mode and is left in the mode it was in.
         image: RGB in [0, 1], (N, 3, H, W).
-        scale: factor that the classifier sees it at.
+        scale: factor by which the image is resized for the classifier.
 
     Returns:
-        (N, C, H, W) in [0, 1], for all C classes: the caller keeps those of the classes present.
+        (N, C, H, W) in [0, 1], for all C classes: the caller picks the classes that are present.
     """
     training = classifier.training
     classifier.eval()
-    maps = class_activation_maps(classifier.embed(scaled(image, scale)), classifier.score.weight)
+    features = classifier.embed(scaled(image, scale))
+    maps = class_activation_maps(features, classifier.score.weight)
     classifier.train(training)
-    return normalise(F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False))
+    maps = F.interpolate(maps, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    return normalise(maps)

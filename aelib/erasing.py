@@ -1,4 +1,5 @@
-"""Adversarial erasing: take what the classifier found away from it, so that the next one must find more.
+"""Adversarial erasing: remove from the pictures what the classifier found, so that the next one
+must find more.
 
 Source: Wei et al., CVPR 2017, section 3.1.
 """
@@ -7,26 +8,30 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-#: How to read the paper's "top 20 % of the largest value" (method.md: open): readings that differ a lot in area.
+#: Two readings of the paper's "top 20 % of the largest value". Their areas differ a lot.
 RULES = ("max", "share")
 
 
-def discriminative_regions(maps: Tensor, present: Tensor, delta: float, rule: str = "max") -> Tensor:
+def discriminative_regions(
+    maps: Tensor, present: Tensor, delta: float, rule: str = "max"
+) -> Tensor:
     """R_c: where the map of a present class is high.
 
     Args:
         maps: normalised CAMs in [0, 1], (C, H, W).
         present: image-level labels, (C,) bool; absent classes get an empty region.
         delta: threshold in (0, 1).
-        rule: "max": above delta times the map's maximum (0.2 in Zhou et al. and SEC); "share": the delta share of the
-            picture's pixels where the map is highest. Either way only where there is evidence at all (map > 0).
+        rule: "max": above delta times the map's maximum (0.2 in Zhou et al. and SEC). "share": the
+            delta share of the picture's pixels where the map is highest. Both take only pixels with
+            some evidence (map > 0).
 
     Returns:
         (C, H, W) bool.
 
     Raises:
-        ValueError: delta outside (0, 1), or an unknown rule.
+        ValueError: delta is outside (0, 1), or the rule is unknown.
     """
     if not 0 < delta < 1:
         raise ValueError(f"delta: {delta} is outside (0, 1)")
@@ -40,7 +45,7 @@ def discriminative_regions(maps: Tensor, present: Tensor, delta: float, rule: st
 
 
 def erase(image: Tensor, regions: Tensor, mean_pixel: Tensor) -> Tensor:
-    """Fill every region of every class with the training set's mean pixel.
+    """Fills every region of every class with the training set's mean pixel.
 
     Args:
         image: (3, H, W), any range.
@@ -53,16 +58,31 @@ def erase(image: Tensor, regions: Tensor, mean_pixel: Tensor) -> Tensor:
     return torch.where(regions.any(dim=0), mean_pixel[:, None, None].to(image.dtype), image)
 
 
-def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> float:
-    """How much of the labels a classifier still reads off its training pictures: 1 all, 0 no more than the class frequencies.
-
-    1 - loss / (loss of always answering the frequencies). It needs no mask: it is the stop signal of the erasing loop.
-    (The paper: erase "until no class evidence is left", seen in the training loss.)
+def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
+    """The classifier's loss, a mean over images and classes.
 
     Args:
-        loss: mean loss per class at the end of training.
+        logits: (N, C). "squared" compares them with the labels directly, without a sigmoid.
+        labels: (N, C), 0.0 or 1.0.
+        kind: "sigmoid" (cross-entropy of the sigmoid) or "squared" (the paper's squared error).
+    """
+    if kind == "squared":
+        return F.mse_loss(logits, labels)
+    return F.binary_cross_entropy_with_logits(logits, labels)
+
+
+def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> float:
+    """How much of the labels a classifier still reads off its erased training pictures.
+
+    1 - loss / (loss of always answering the class frequencies): 1 says all of it, 0 says no more
+    than the frequencies. It needs no mask: it is the stop signal of the erasing loop. (The paper:
+    erase "until no class evidence is left", seen in the training loss.)
+
+    Args:
+        loss: `classification_loss` at the end of training.
         label_frequency: share of training pictures that show each class, (C,) in [0, 1].
-        kind: of loss, "sigmoid" (the baseline is the labels' entropy) or "squared" (their variance).
+        kind: of the loss: for "sigmoid" the baseline is the labels' entropy, for "squared" their
+            variance.
     """
     p = label_frequency.double().clamp(1e-6, 1 - 1e-6)
     baseline = p * (1 - p) if kind == "squared" else -(p * p.log() + (1 - p) * (1 - p).log())
@@ -70,10 +90,10 @@ def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> flo
 
 
 def steps_worth_keeping(evidences: Sequence[float], least: float) -> int:
-    """Number of leading steps whose classifier still saw at least `least` of the labels; never less than one."""
+    """Number of leading steps whose evidence is at least `least`; never less than one."""
     kept = 0
-    for seen in evidences:
-        if seen < least:
+    for value in evidences:
+        if value < least:
             break
         kept += 1
     return max(kept, 1)

@@ -1,6 +1,7 @@
-"""S, the mask a segmentation network learns from: mined regions are foreground, low saliency is background, the rest is ignored.
+"""S, the pseudo-mask a segmentation network learns from: mined regions are foreground, low saliency
+is background, the rest is ignored.
 
-Source: Wei et al., CVPR 2017, section 3.1; the treatment of the doubtful pixels is the commonly reported one.
+Source: Wei et al., CVPR 2017, section 3.1; how doubtful pixels are treated is as commonly reported.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ IGNORE = 255
 
 
 def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float) -> np.ndarray:
-    """The merge rule, whole.
+    """The whole merge rule.
 
     |              | claimed by no class | by one class | by two or more |
     |--------------|---------------------|--------------|----------------|
@@ -25,21 +26,26 @@ def merge(regions: np.ndarray, saliency: np.ndarray, background_threshold: float
         S, (H, W) uint8: 0 background, c + 1 for class c, 255 ignore.
 
     Raises:
-        ValueError: the shapes disagree, no class or more than 254, NaN in the saliency, or the threshold is outside [0, 1].
+        ValueError: the shapes disagree, C is not 1 to 254, the saliency contains NaN, or the
+            threshold is outside [0, 1].
     """
     _check(regions, saliency, background_threshold)
     claims = regions.sum(axis=0)
     low = saliency < background_threshold
-    seeds = np.full(saliency.shape, IGNORE, np.uint8)
-    seeds[low & (claims == 0)] = 0
-    single = ~low & (claims == 1)
-    seeds[single] = regions.argmax(axis=0)[single] + 1
-    return seeds
+    S = np.full(saliency.shape, IGNORE, np.uint8)
+    S[low & (claims == 0)] = 0
+    foreground = ~low & (claims == 1)
+    S[foreground] = regions.argmax(axis=0)[foreground] + 1
+    return S
 
 
 def _check(regions: np.ndarray, saliency: np.ndarray, background_threshold: float) -> None:
-    if regions.ndim != 3 or regions.shape[1:] != saliency.shape or not 1 <= len(regions) <= 254:
-        raise ValueError(f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C of 1 to 254, and (H, W)")
+    fits = regions.ndim == 3 and regions.shape[1:] == saliency.shape
+    if not fits or not 1 <= len(regions) <= 254:
+        raise ValueError(
+            f"regions {regions.shape} and saliency {saliency.shape}: expected (C, H, W) with C of "
+            "1 to 254, and (H, W)"
+        )
     if np.isnan(saliency).any():
         raise ValueError("saliency: there is NaN in it")
     if not 0 <= background_threshold <= 1:
@@ -47,7 +53,9 @@ def _check(regions: np.ndarray, saliency: np.ndarray, background_threshold: floa
 
 
 def as_prediction(regions: np.ndarray) -> np.ndarray:
-    """Mined regions read as a finished segmentation (the table's CAM row): unclaimed is background, a tie goes to the first class.
+    """Mined regions read as a finished segmentation (the table's CAM row).
+
+    Unclaimed pixels are background; where classes overlap, the first one wins.
 
     (C, H, W) bool -> (H, W) uint8, 0 background, c + 1 for class c.
     """

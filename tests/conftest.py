@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 from tiny import TINY, finish
 
-from aelib.runs import Run
+from aelib.pipeline.run import Run
 
 
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory):
-    """Two finished runs that differ in their seed. Read them only; `tiny_run` is a copy to break."""
+    """Two finished runs of different seeds. Read them only; `tiny_run` is a copy to break."""
     folder = tmp_path_factory.mktemp("tiny")
     return [finish(Run(folder / str(seed), "smoke", seed=seed, **TINY)) for seed in (0, 1)]
 
@@ -22,7 +22,7 @@ def tiny_run(tiny_runs, tmp_path):
     return Run(tmp_path / "run", "smoke")
 
 
-# --- what the reliability tests went through, printed last ---------------------------------------------------------------------
+# --- what the reliability tests went through, printed last ----------------------------------------
 
 _COUNTS: Counter[str] = Counter()
 
@@ -35,4 +35,6 @@ def count():
 
 def pytest_terminal_summary(terminalreporter):
     if _COUNTS:
-        terminalreporter.write_line(", ".join(f"{number} {what}" for what, number in sorted(_COUNTS.items())))
+        terminalreporter.write_line(
+            ", ".join(f"{number} {what}" for what, number in sorted(_COUNTS.items()))
+        )

@@ -1,7 +1,8 @@
-"""Every widget of the course in a real JupyterLab and a real Chromium: it is there, a keyboard moves it, pictures and numbers follow.
+"""Every widget of the course in a real JupyterLab and Chromium.
 
-Run by `make test-browser`. The notebooks are copies; they open what a reader's do, the shipped run or runs/classroom: a network that
-has learned something, so that every control has something to move. Environment:
+It is there, a keyboard moves it, pictures and numbers follow. Run by `make test-browser`. The
+notebooks are copies. They open what a reader's do, the shipped run or runs/classroom: its networks
+have learned something, so every control has something to move. Environment:
 
     CHROMIUM            the browser; default: chromium on the PATH
     AELIB_NOTEBOOKS     folder of notebooks; default: the course's
@@ -24,24 +25,42 @@ import pytest
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from aelib.runs import ROOT
+from aelib.support.files import ROOT
 
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 if CHROMIUM is None:
-    pytest.exit("no chromium for the browser test: apt-get install chromium, or name one in CHROMIUM", returncode=2)
+    hint = "apt-get install chromium, or name one in CHROMIUM"
+    pytest.exit(f"no chromium for the browser test: {hint}", returncode=2)
 try:
     from playwright.sync_api import Locator, Page, sync_playwright
 except ImportError:
     pytest.exit("no playwright for the browser test: uv pip install playwright", returncode=2)
 
-NOTEBOOKS = [path for path in sorted(Path(os.environ.get("AELIB_NOTEBOOKS") or ROOT / "notebooks").glob("*.ipynb")) if "widgets." in path.read_text()]
+FOLDER = Path(os.environ.get("AELIB_NOTEBOOKS") or ROOT / "notebooks")
+NOTEBOOKS = [path for path in sorted(FOLDER.glob("*.ipynb")) if "widgets." in path.read_text()]
 SHOTS = os.environ.get("AELIB_SCREENSHOTS")
 SETTINGS = {
-    "notebook-extension/tracker": '{"windowingMode": "none"}',  # cells out of sight are in the page, too
+    # cells out of sight are in the page, too
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
-HARMLESS = ("favicon", "the server responded with a status of 404", "ResizeObserver loop")  # JupyterLab's own, in the browser's console
+# JupyterLab's own, in the browser's console
+HARMLESS = ("favicon", "the server responded with a status of 404", "ResizeObserver loop")
 MINUTE = 60_000  # ms
+CONNECTED = """() => {
+    const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
+    const kernel = context?.session?.kernel;
+    return context?.isReady && kernel?.connectionStatus === 'connected' && kernel.status === 'idle';
+}"""
+# every cell that holds code has its number, or one has raised
+ALL_RUN = """() => {
+    const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
+        .filter(c => c.querySelector('.cm-content').innerText.trim());
+    return document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')
+        || document.body.innerText.includes('Traceback (most recent call last)')
+        || cells.every(c => /\\d/.test(c.querySelector('.jp-InputPrompt').innerText));
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +77,23 @@ def lab(tmp_path_factory):
         file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    places = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "JUPYTER_CONFIG_DIR": "config"}
-    places |= {"JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython"}
+    places = {
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "IPYTHONDIR": "ipython",
+    }
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token, address = secrets.token_hex(16), f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}"]
-    command += [f"--ServerApp.root_dir={folder / 'notebooks'}", "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True"]
-    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser"]
+    command += ["--ip=127.0.0.1", f"--port={port}", f"--IdentityProvider.token={token}"]
+    command += [f"--ServerApp.root_dir={folder / 'notebooks'}", "--ServerApp.port_retries=0"]
+    command += ["--LabApp.expose_app_in_browser=True"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command += ["--allow-root"]
     environment = os.environ | {name: str(folder / place) for name, place in places.items()}
     with (folder / "lab.log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -87,7 +114,8 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+        arguments = ["--no-sandbox", "--disable-gpu", "--no-first-run"]
+        arguments += ["--disable-background-networking", "--disable-component-update"]
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield running
         running.close()
@@ -99,69 +127,73 @@ def page(browser, lab, request):
     yield page
     shoot(page, request.node.callspec.id + "-page")
     address, token = lab
-    for session in page.request.get(f"{address}/api/sessions?token={token}").json():  # one kernel at a time
-        page.request.delete(f"{address}/api/sessions/{session['id']}?token={token}")
+    sessions = f"{address}/api/sessions"
+    for session in page.request.get(f"{sessions}?token={token}").json():  # one kernel at a time
+        page.request.delete(f"{sessions}/{session['id']}?token={token}")
     page.close()
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_keyboard_moves_every_widget_of_the_notebook(page, lab, notebook):
     complaints = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+    def note(message):
+        if message.type == "error":
+            complaints.append(message.text)
+
+    page.on("console", note)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     run_all(page, f"{lab[0]}/lab/tree/{notebook.name}?reset&token={lab[1]}")
     found = page.locator(".jp-OutputArea-child:has(.noUi-handle)")
     found.first.wait_for(timeout=MINUTE)
     for i in range(found.count()):
         move_all(page, found.nth(i), f"{notebook.stem}-{i + 1}")
-    assert [text for text in complaints if not any(part in text for part in HARMLESS)] == []
+    harmful = [text for text in complaints if not any(part in text for part in HARMLESS)]
+    assert harmful == []
 
 
 def run_all(page: Page, address: str) -> None:
     """Open a notebook, run all its cells, wait for the last; no cell may raise."""
     page.goto(address)
-    page.wait_for_function(  # the page says idle a little before it is connected, and until then drops what it is told
-        """() => {
-            const context = window.jupyterapp?.shell.currentWidget?.sessionContext;
-            return context?.isReady && context.session?.kernel?.connectionStatus === 'connected' && context.session.kernel.status === 'idle';
-        }""",
-        timeout=2 * MINUTE,
-    )
+    # the page says idle a little before it is connected, and until then drops what it is told
+    page.wait_for_function(CONNECTED, timeout=2 * MINUTE)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
     page.locator(".lm-Menu-itemLabel", has_text="Run All Cells").first.click()
-    page.wait_for_function(  # every cell that holds code has its number, or one has raised
-        """() => {
-            const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')].filter(c => c.querySelector('.cm-content').innerText.trim());
-            return document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')
-                || document.body.innerText.includes('Traceback (most recent call last)')
-                || cells.every(c => /\\d/.test(c.querySelector('.jp-InputPrompt').innerText));
-        }""",
-        timeout=15 * MINUTE,
-    )
-    errors = page.locator('[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]')
-    assert [text for text in errors.all_inner_texts() if "Traceback" in text or "Error" in text] == []
+    page.wait_for_function(ALL_RUN, timeout=15 * MINUTE)
+    kinds = ("application/vnd.jupyter.error", "application/vnd.jupyter.stderr")
+    texts = page.locator(", ".join(f'[data-mime-type="{kind}"]' for kind in kinds))
+    found = texts.all_inner_texts()
+    assert [text for text in found if "Traceback" in text or "Error" in text] == []
 
 
 def move_all(page: Page, widget: Locator, name: str) -> None:
-    """Move each control of a widget by a key and see that something follows each time; pictures (if any) and numbers both do."""
+    """Move each control of a widget by a key and see that something follows each time.
+
+    Pictures (if there are any) and numbers both have to follow some control.
+    """
     widget.scroll_into_view_if_needed()
-    for label in widget.locator(":is(.widget-slider, .widget-dropdown, .widget-play) > .widget-label").all():
+    labelled = ":is(.widget-slider, .widget-dropdown, .widget-play) > .widget-label"
+    for label in widget.locator(labelled).all():
         assert label.inner_text().strip()
-        assert label.evaluate("e => e.scrollWidth <= e.clientWidth"), f"{name}: the label {label.inner_text()!r} is cut"
+        whole = label.evaluate("e => e.scrollWidth <= e.clientWidth")
+        assert whole, f"{name}: the label {label.inner_text()!r} is cut"
     page.wait_for_timeout(500)
     shoot(widget, f"{name}-start")
     start = before = state(widget)
     followed = set()
-    controls = [
-        (handle, [["ArrowRight"]] * 10 + [["ArrowLeft"]] * 15) for handle in widget.locator(".noUi-handle").all()
-    ]  # a step may change nothing
-    controls += [(drop, [["Space", "ArrowDown", "Enter"]] * 2) for drop in widget.locator("select").all()]  # JupyterLab takes a closed list's arrows
+    # a step may change nothing; JupyterLab takes a closed list's arrows
+    slide = [["ArrowRight"]] * 10 + [["ArrowLeft"]] * 15
+    drop = [["Space", "ArrowDown", "Enter"]] * 2
+    controls = [(handle, slide) for handle in widget.locator(".noUi-handle").all()]
+    controls += [(choice, drop) for choice in widget.locator("select").all()]
     for number, (control, tries) in enumerate(controls, 1):
-        assert any(press(page, widget, control, keys, before) for keys in tries), f"{name}: control {number} moves nothing"
+        moved = any(press(page, widget, control, keys, before) for keys in tries)
+        assert moved, f"{name}: control {number} moves nothing"
         after = state(widget)
         followed |= {kind for kind in ("pictures", "numbers") if after[kind] != before[kind]}
         before = after
-    assert followed == ({"pictures", "numbers"} if start["pictures"] else {"numbers"}), f"{name}: only {followed} followed"
+    expected = {"pictures", "numbers"} if start["pictures"] else {"numbers"}
+    assert followed == expected, f"{name}: only {followed} followed"
     shoot(widget, f"{name}-moved")
 
 
@@ -169,7 +201,7 @@ def state(widget: Locator) -> dict[str, list[str]]:
     """What a widget shows: the pictures' addresses and the HTML's text."""
     return {
         "pictures": widget.locator("img.widget-image").evaluate_all("all => all.map(e => e.src)"),
-        "numbers": widget.locator(".widget-html-content").evaluate_all("all => all.map(e => e.innerText)"),
+        "numbers": widget.locator(".widget-html-content").all_inner_texts(),
     }
 
 

@@ -1,0 +1,118 @@
+"""The whole course in one command: the notebooks in order, then the table and the report."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import papermill
+
+from ..crf import HAVE_LATTICE
+from ..pipeline.results import write_results
+from ..pipeline.run import NOTEBOOKS, Run, RunError, hold
+from ..pipeline.table import caption, table
+from .report import write_report
+
+
+def course() -> list[Path]:
+    """Return the notebooks, in order.
+
+    Raises:
+        RunError: they are not beside the package (aelib was installed without them).
+    """
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(
+            f"there is no notebook in {NOTEBOOKS}: run from a clone of the project, installed with "
+            "`pip install -e .`"
+        )
+    return found
+
+
+def run_course(
+    directory: str | Path = "", profile: str = "classroom", **overrides: Any
+) -> dict[str, Any]:
+    """Run every notebook into the run directory.
+
+    Finished stages are skipped, so an interrupted run goes on where it was.
+
+    Args:
+        directory: the run directory, default runs/PROFILE in the project.
+        profile, overrides: as for Run.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        ValueError, RunError: a setting or the directory is wrong; nothing has been computed.
+        RunError: the directory is in use, or a notebook failed. The run directory holds that
+            notebook with its outputs so far.
+    """
+    course()  # refuses an installation without notebooks before it makes a directory
+    run = Run(directory, profile, **overrides)
+    with hold(run.directory, "course", "the whole course"):
+        # the kernel of a killed run needs a moment to notice: wait for it
+        with hold(run.directory, "stage", "the whole course", wait=10):
+            run.unseal()
+        content = execute_notebooks(run)
+        run.seal()
+    return content
+
+
+def execute_notebooks(run: Run) -> dict[str, Any]:
+    """Run all notebooks, then write results.json and the report, and print the table.
+
+    Returns:
+        The content of results.json.
+
+    Raises:
+        RunError: a notebook failed.
+    """
+    if not HAVE_LATTICE and run.settings.crf_engine != "exact":
+        print(
+            "pydensecrf is not installed: the exact mean field takes its place "
+            "(correct, and much slower)"
+        )
+    begin = time.perf_counter()
+    first, *others = course()
+    for number, notebook in enumerate([*others, first], start=1):  # the first shows all results
+        label = f"[{number}/{1 + len(others)}] {notebook.stem}"
+        print(label, flush=True)
+        start = time.perf_counter()
+        _execute(run, notebook)
+        print(f"{label}: {time.perf_counter() - start:.0f} s", flush=True)
+    content = write_results(run)
+    report = write_report(run.directory, content)
+    print(f"\n{table(content)}\n\n{caption(content)}\n")
+    for text in content["warnings"]:
+        print(f"WARNING {text}")
+    seconds, numbers = time.perf_counter() - begin, run.directory / "results.json"
+    print(f"{seconds:.0f} s; numbers in {numbers}, report in {report}")
+    return content
+
+
+def _execute(run: Run, notebook: Path) -> None:
+    """Run one notebook into RUN/notebooks."""
+    # else every kernel prints a warning about frozen modules
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    executed = run.directory / "notebooks" / notebook.name
+    executed.parent.mkdir(exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            executed,
+            {"profile": run.settings.profile, "run_dir": str(run.directory)},
+            kernel_name="python3",
+            cwd=NOTEBOOKS,
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            # the kernel's own warnings (a local TCP port) tell a reader nothing
+            extra_arguments=["--log-level=40"],
+        )
+    except papermill.PapermillExecutionError as error:
+        cell = f"{notebook.name}, cell [{error.exec_count}]"
+        raise RunError(
+            f"{error.ename}: {error.evalue}\n  in {cell}; as far as it came: {executed}"
+        ) from error

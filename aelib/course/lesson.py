@@ -1,0 +1,135 @@
+"""What the course ships: the notebooks with the outputs of a finished run, and that run, packed.
+
+A reader who has computed nothing sees every figure, and can open any notebook first:
+`notebook.start` unpacks the shipped run.
+"""
+
+import hashlib
+import io
+import lzma
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+from ..pipeline.run import NOTEBOOKS, Run, RunError
+from ..support.files import ROOT, read_json, write_json
+
+PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
+LARGEST = 1_500_000  # bytes of a committed notebook
+_CURE = "fetch it again, or give run_dir to compute a run of your own"
+
+
+def publish(run: Run) -> None:
+    """Put a finished run's outputs into notebooks/, and pack its stages into data/lesson.tar.xz.
+
+    Raises:
+        RunError: the run is not finished, or an executed notebook holds an error, a path of this
+            machine, or too many bytes.
+    """
+    names = sorted(f.name for f in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    executed = [run.directory / "notebooks" / name for name in names]
+    results = run.directory / "results.json"
+    missing = [f.name for f in (results, *executed) if not f.exists()]
+    if missing:
+        raise RunError(
+            f"{run.directory} is no finished run, it lacks {', '.join(missing)}: "
+            "`python -m aelib run` finishes it"
+        )
+    clean = {file.name: cleaned(file) for file in executed}  # check all before writing one
+    for name, text in clean.items():
+        (NOTEBOOKS / name).write_text(text, encoding="utf-8")
+    packed, content = pack(run), read_json(results)
+    PACKED.write_bytes(packed)
+    about = {key: content[key] for key in ("settings", "versions", "machine")}
+    write_json(PACKED.with_name("lesson.json"), {"sha256": _sha256(packed)} | about)
+
+
+def cleaned(file: Path) -> str:
+    """Return an executed notebook as it is committed.
+
+    Papermill's own cell and metadata, times and stderr are dropped; cells count from 1.
+
+    Raises:
+        RunError: as `publish`.
+    """
+    import nbformat  # here: every notebook imports this module, and none needs it
+
+    node = nbformat.read(file, as_version=4)
+    node.cells = [cell for cell in node.cells if "injected-parameters" not in _tags(cell)]
+    node.metadata = {
+        "kernelspec": node.metadata.kernelspec,
+        "language_info": {"name": "python"},
+    }
+    for cell in node.cells:
+        cell.metadata = {"tags": _tags(cell)} if _tags(cell) else {}
+    code = [cell for cell in node.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            if output.output_type == "error":
+                raise RunError(
+                    f"{file}: cell [{count}] ended in {output.ename}: run the course again"
+                )
+            if "execution_count" in output:
+                output.execution_count = count
+    text = nbformat.writes(node) + "\n"
+    _refuse_unfit(file, text)
+    return text
+
+
+def _tags(cell) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def _refuse_unfit(file: Path, text: str) -> None:
+    if any(str(folder) in text for folder in (Path.home(), ROOT)):
+        raise RunError(f"{file} names a folder of this machine: no output may print a path")
+    size = len(text.encode())
+    if size > LARGEST:
+        raise RunError(f"{file} would have {size:,} bytes; at most {LARGEST:,} are committed")
+
+
+def pack(run: Run) -> bytes:
+    """Return settings, timings and all stages of a run as tar.xz; equal runs give equal bytes."""
+    files = [run.directory / "settings.json", run.directory / "timings.jsonl"]
+    files += sorted(f for f in run.directory.glob("*/*") if (f.parent / "manifest.json").exists())
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for file in files:
+            entry = tarfile.TarInfo(file.relative_to(run.directory).as_posix())
+            entry.size = file.stat().st_size
+            with open(file, "rb") as content:
+                archive.addfile(entry, content)
+    return lzma.compress(buffer.getvalue(), preset=9)
+
+
+def unpack() -> Path:
+    """Return the shipped run's directory, runs/lesson, unpacked on the first call.
+
+    Raises:
+        RunError: data/lesson.tar.xz is not what data/lesson.json says.
+    """
+    directory = ROOT / "runs" / "lesson"
+    if directory.exists():
+        return directory
+    packed = PACKED.read_bytes()
+    if _sha256(packed) != read_json(PACKED.with_name("lesson.json"))["sha256"]:
+        raise RunError(f"{PACKED} is not what was shipped (truncated or changed): {_CURE}")
+    temporary = directory.with_name(f"lesson.{os.getpid()}")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(temporary, filter="data")  # refuses what would leave the folder
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise RunError(f"{PACKED} cannot be unpacked ({error}): {_CURE}") from error
+    try:
+        os.replace(temporary, directory)
+    except OSError:  # another notebook was quicker
+        shutil.rmtree(temporary)
+    return directory
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

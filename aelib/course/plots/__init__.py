@@ -1,0 +1,39 @@
+"""The course's figures: pure functions from arrays to a Figure.
+
+`panels` says what an image and a label map may be.
+"""
+
+from .charts import curves, parts_by_step, stop_signal
+from .numbers import numbers  # the function; it takes the file's name in this package
+from .pictures import (
+    extremes,
+    gallery,
+    heat,
+    masks,
+    prohibition,
+    pseudo_mask,
+    sample,
+    steps,
+)
+from .scores import confusion_chart, ladder, per_class
+from .style import COLOURS, Figure
+
+__all__ = [
+    "COLOURS",
+    "Figure",
+    "confusion_chart",
+    "curves",
+    "extremes",
+    "gallery",
+    "heat",
+    "ladder",
+    "masks",
+    "numbers",
+    "parts_by_step",
+    "per_class",
+    "prohibition",
+    "pseudo_mask",
+    "sample",
+    "steps",
+    "stop_signal",
+]

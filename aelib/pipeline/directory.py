@@ -1,0 +1,125 @@
+"""A run directory seen from outside: its settings, its lock, its folders, its times."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..support.files import read_json
+from ..support.lock import LockedError, locked
+from . import manifest
+from .settings import Settings, make
+
+
+class RunError(RuntimeError):
+    """A run directory cannot be used as asked; the message names the file and the cure."""
+
+
+@contextmanager
+def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[None]:
+    """Hold one of a run's locks. Reading needs none.
+
+    Args:
+        directory: the run's.
+        kind: "stage" to change its stages, "course" to go through the notebooks.
+        what: what it is held for; whoever is refused reads it.
+        wait: seconds to wait for another holder.
+
+    Raises:
+        RunError: somebody else holds it, or a file cannot be read or written meanwhile.
+    """
+    again = "the same command then goes on from there"
+    try:
+        with locked(directory / f".{kind}.lock", what, wait):
+            yield
+    except LockedError as holder:
+        cure = f"wait until it is done, or end that process; {again}"
+        raise RunError(f"{directory} is in use by {holder}: {cure}") from None
+    except OSError as error:
+        kept = f"what is finished, and a training up to its last epoch, is kept; {again}"
+        raise RunError(f"{what} stopped: {error} (run directory {directory}); {kept}") from error
+
+
+def read_settings(file: Path) -> Settings:
+    """The settings in a run's settings.json.
+
+    Raises:
+        RunError: it cannot be read, or holds other settings than this version of aelib has.
+    """
+    cure = f"choose another run directory, or delete {file.parent}"
+    try:
+        content = read_json(file)
+    except ValueError as error:
+        raise RunError(f"{error}; {cure}") from error
+    try:
+        settings = make(content.pop("profile"), **content)
+        missing = settings.to_json().keys() - content - {"profile"}
+        if missing:
+            raise ValueError(f"missing: {', '.join(sorted(missing))}")
+        return settings
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{file} does not hold settings of this version of aelib ({error})"
+        raise RunError(f"{what}; {cure}") from error
+
+
+def refuse_strange(directory: Path) -> None:
+    """Raises RunError unless a new run may begin here: in no folder, or in an empty one."""
+    torn = {".settings.json.tmp"}  # all that a kill of an earlier beginning can leave
+    if not directory.exists():
+        return
+    if not directory.is_dir() or {file.name for file in directory.iterdir()} - torn:
+        what = f"{directory} is not empty and has no settings.json, so it is no run directory"
+        raise RunError(f"{what}; choose another one")
+
+
+def stage_folders(directory: Path) -> list[Path]:
+    """The folders of a run's finished stages, by name."""
+    folders = [file.parent for file in directory.glob(f"*/{manifest.NAME}")]
+    return sorted(folder for folder in folders if not folder.name.endswith(".partial"))
+
+
+def loose_files(directory: Path) -> list[Path]:
+    """The files of a run that are there and belong to no stage, in order; not its manifest."""
+    names = ("settings.json", "timings.jsonl", "results.json", "notebooks/*", "report/*")
+    return sorted(file for name in names for file in directory.glob(name) if file.is_file())
+
+
+def cure(folder: Path) -> str:
+    """What to do about a damaged stage."""
+    repair = "or all that is damaged by `python -m aelib verify --repair RUN`"
+    return f"delete the folder {folder}, {repair}, and run the notebook that makes it again"
+
+
+def note_time(directory: Path, stage: str, seconds: float) -> None:
+    """Add a line to timings.jsonl."""
+    times = {"seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
+    log = directory / "timings.jsonl"
+    torn = log.exists() and not log.read_bytes().endswith(b"\n")  # a kill can leave half a line
+    with open(log, "a") as file:
+        file.write(("\n" if torn else "") + json.dumps({"name": stage} | times) + "\n")
+
+
+def read_times(directory: Path) -> list[dict[str, Any]]:
+    """timings.jsonl: of a stage that was made twice, the last line."""
+    file = directory / "timings.jsonl"
+    lines = {}
+    for text in file.read_bytes().splitlines() if file.exists() else []:
+        try:
+            line = json.loads(text)
+            names = ("name", "seconds", "peak_memory_mb")
+            lines[line["name"]] = {name: line[name] for name in names}
+        except (ValueError, TypeError, KeyError, RecursionError):  # half a line
+            continue
+    return list(lines.values())
+
+
+def peak_memory_mb() -> int:
+    """Most memory this process has held so far, in MB (10^6 bytes); 0 where it is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6)

@@ -1,0 +1,188 @@
+"""The run directory: the interface between the stages.
+
+    runs/NAME/settings.json      what the run was made with; another setting is refused
+    runs/NAME/STAGE/             a finished stage, with manifest.json: a hash of every file
+    runs/NAME/STAGE.partial/     one in the making, renamed when it is whole: half-written work
+                                 never looks finished
+    runs/NAME/timings.jsonl      a line a stage: seconds, peak memory; equal runs differ only here
+    runs/NAME/notebooks/, report/, results.json, manifest.json
+                                 from `python -m aelib run`; the last has the hashes of it all
+
+Masks are palette PNGs, weights and maps safetensors, numbers JSON. Nothing is pickled. Many
+processes may read a run; one at a time makes stages.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from ..support.files import ROOT, write_json, write_whole
+from . import manifest
+from .directory import (
+    RunError,
+    hold,
+    loose_files,
+    note_time,
+    peak_memory_mb,
+    read_settings,
+    refuse_strange,
+    stage_folders,
+)
+from .finished import FinishedStages
+from .settings import Settings, make
+
+__all__ = [
+    "NOTEBOOKS",
+    "Run",
+    "RunError",
+    "hold",
+    "loose_files",
+    "opened",
+    "peak_memory_mb",
+    "save_tensors",
+    "stage_folders",
+]
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+class Run(FinishedStages):
+    """One run directory and the settings it was made with.
+
+    Args:
+        directory: created when missing. A relative one counts from the project's root.
+        profile: a name in profiles.PROFILES.
+        overrides: settings that differ from the profile's; None is the same as not given.
+
+    Attributes:
+        directory: Path.
+        settings: Settings, those in settings.json.
+        inputs: the data set, kept open by stages.inputs from its first use on.
+
+    Raises:
+        ValueError: a setting is wrong.
+        RunError: the directory was made with other settings, is no run directory, or cannot be
+            written.
+    """
+
+    def __init__(
+        self, directory: str | Path = "", profile: str = "classroom", **overrides: Any
+    ) -> None:
+        wanted = make(profile, **overrides)
+        self.directory = ROOT / (directory or f"runs/{profile}")
+        self.inputs: Any = None
+        file = self.directory / "settings.json"
+        try:
+            if file.exists():
+                self.settings = read_settings(file)
+                asked = {name for name, value in overrides.items() if value is not None}
+                _refuse_other(self, wanted, {"profile", *asked})
+                return
+            refuse_strange(self.directory)
+            self.settings = wanted
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_json(file, wanted.to_json())
+        except OSError as error:
+            what = f"the run directory {self.directory} cannot be written: {error.strerror}"
+            raise RunError(f"{what}; choose another one") from error
+
+    @contextmanager
+    def making(self, stage: str, reads: Sequence[str] = ()) -> Iterator[Path]:
+        """A folder to write the stage's files into; on a normal exit it is the finished stage.
+
+        After a kill the folder is still there, and the next call finds its checkpoint: files whose
+        names start with a dot stay until the stage is finished.
+
+        Args:
+            stage: the folder's name.
+            reads: the stages it is made from.
+
+        Raises:
+            RunError: another process is making a stage of this run, settings.json has changed,
+                NaN turned up, or the folder cannot be written; finished stages stay as they are.
+        """
+        folder = self.directory / f"{stage}.partial"
+        with hold(self.directory, "stage", stage):
+            file = self.directory / "settings.json"
+            if read_settings(file) != self.settings:
+                what = f"{file} has changed since this run was opened"
+                raise RunError(f"{what}: restart the notebook's kernel")
+            self.unseal()
+            folder.mkdir(exist_ok=True)
+            for file in folder.glob("[!.]*"):
+                file.unlink()
+            print(f"{stage} ...", flush=True)
+            start = time.perf_counter()
+            sources = manifest.hashes(self.directory, reads)
+            try:
+                yield folder
+            except FloatingPointError as error:
+                raise RunError(f"{stage} stopped: {error}") from error
+            names = [file.name for file in folder.glob("[!.]*")]
+            manifest.write(folder, stage, self.settings.to_json(), sources, names)
+            self._put(folder, self.directory / stage)
+            seconds = time.perf_counter() - start
+            note_time(self.directory, stage, seconds)
+            print(f"{stage}: {seconds:.1f} s", flush=True)
+
+    def _put(self, folder: Path, final: Path) -> None:
+        """Make the whole folder the finished stage."""
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(folder, final)
+        for file in final.glob(".*"):  # not before: a kill would cost the whole training
+            file.unlink()
+
+    def warn(self, stage: str, warnings: list[str]) -> list[str]:
+        """Print a stage's warnings, and return them for its log.json."""
+        for text in warnings:
+            print(f"WARNING {stage}: {text}", flush=True)
+        return warnings
+
+    def seal(self) -> None:
+        """Write the run's own manifest: hashes of all stages and of the files beside them."""
+        stages = [folder.name for folder in stage_folders(self.directory)]
+        loose = loose_files(self.directory)
+        names = [file.relative_to(self.directory).as_posix() for file in loose]
+        sources = manifest.hashes(self.directory, stages)
+        manifest.write(self.directory, "", self.settings.to_json(), sources, names)
+
+    def unseal(self) -> None:
+        """Remove the run's own manifest: what it says is about to change."""
+        (self.directory / manifest.NAME).unlink(missing_ok=True)
+
+
+def opened(directory: Path) -> Run:
+    """A run that is there, whatever it was made with.
+
+    Raises:
+        RunError: there is none.
+    """
+    file = directory / "settings.json"
+    if not file.exists():
+        maker = f"`python -m aelib run --out {directory}` makes one"
+        raise RunError(f"{directory} is no run directory: it holds no settings.json; {maker}")
+    return Run(directory, read_settings(file).profile)
+
+
+def save_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write safetensors; memory formats are not kept."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(file, save(plain))
+
+
+def _refuse_other(run: Run, wanted: Settings, asked: set[str]) -> None:
+    """What was asked for explicitly must be what the run was made with."""
+    made, values = run.settings.to_json(), wanted.to_json()
+    names = [name for name in values if name in asked and made[name] != values[name]]
+    if names:
+        other = "; ".join(f"{name} = {made[name]!r}, not {values[name]!r}" for name in names)
+        what = f"{run.directory} was made with {other}"
+        raise RunError(f"{what}: choose another run directory, or delete this one")

@@ -1,0 +1,198 @@
+"""Adversarial erasing: a classifier a step, and the regions that it finds."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...cam import cam
+from ...datasets.base import sizes, to_tensor
+from ...datasets.samples import Samples
+from ...erasing import (
+    classification_loss,
+    discriminative_regions,
+    evidence,
+    steps_worth_keeping,
+)
+from ...models import LargeFOV, classify, scaled
+from ...support.files import write_json
+from .. import health
+from ..run import Run, save_tensors
+from .checkpoint import fit_resumably
+from .data import mean_pixel
+from .inputs import DATA, classes_of, pictures
+from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
+from .stage import stage
+
+#: Settings of `confidences`.
+CONFIDENCES = ("backbone", "cam_scale", "classification_loss")
+
+
+def classifiers(steps: int) -> list[str]:
+    """The stages of steps 1 to `steps`."""
+    return [f"classifier-{step}" for step in range(1, steps + 1)]
+
+
+@stage(
+    "classifier-{step}",
+    reads=lambda s, step: ["data", *classifiers(step - 1)],
+    settings=(
+        *(*DATA, *TRAINING, "classifier_epochs", "last_layer_factor", "classification_loss"),
+        *("start", "cam_scale", "delta", "delta_rule"),
+    ),
+)
+def mine(run: Run, made: Path, step: int) -> None:
+    """Step 1, 2, ... of adversarial erasing: erase, train a classifier, threshold its CAMs.
+
+    Makes `classifier-STEP`: weights.safetensors, regions.safetensors (bits, see `regions`),
+    log.json {"losses", "evidence", "warnings"}.
+    """
+    s, train = run.settings, pictures(run, "train")
+    labels = torch.from_numpy(train.labels)
+    found = regions(run, step - 1)
+    erased = samples(
+        s,
+        train,
+        lambda i: (labels[i].float(),),
+        mean_pixel(run),
+        regions=lambda i: torch.from_numpy(found[i]),
+    )
+
+    def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
+        return classification_loss(classify(model(image)), label, s.classification_loss)
+
+    torch.manual_seed(100 * s.seed + step)
+    model = untrained(run, len(train.classes))
+    if s.start == "warm" and step > 1:
+        model.load_state_dict(run.tensors(f"classifier-{step - 1}", "weights.safetensors"))
+    numbers = recipe(s, s.classifier_epochs, s.last_layer_factor, step)
+    losses = fit_resumably(model, erased, loss, numbers, made)
+    save_tensors(made / "weights.safetensors", model.state_dict())
+    pixels = _save_regions(run, made, model, erased)
+    lost = health.never_mined(pixels, train.labels.sum(axis=0), train.classes)
+    log = {
+        "losses": losses,
+        "evidence": evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss),
+        "warnings": run.warn(made.stem, lost),
+    }
+    write_json(made / "log.json", log)
+
+
+def _save_regions(run: Run, made: Path, model: LargeFOV, erased: Samples) -> np.ndarray:
+    """Threshold the CAMs of the erased pictures; returns the pixels mined of each class, (C,)."""
+    s, train = run.settings, erased.pictures
+    packed = {}
+    pixels = np.zeros(len(train.classes), int)
+    seen = (erased.erased(i) for i in range(len(train)))
+    for i, maps in enumerate(_cams(model, seen, s.cam_scale)):
+        labels = torch.from_numpy(train.labels[i])
+        new = discriminative_regions(maps, labels, s.delta, s.delta_rule)
+        pixels += new.sum(dim=(1, 2)).numpy()
+        for c in np.flatnonzero(train.labels[i]):
+            packed[f"{train.ids[i]}/{c}"] = torch.from_numpy(np.packbits(new[c].numpy(), axis=1))
+    save_tensors(made / "regions.safetensors", packed)
+    return pixels
+
+
+class MinedRegions(Sequence[np.ndarray]):
+    """Regions of each picture, (C, H, W) bool, kept as bits and unpacked on access.
+
+    (As bool, 10,582 photographs of 20 classes would be 40 GB.)
+
+    Args:
+        shapes: (H, W) of each picture.
+        classes: C.
+        packed: for each picture (class, rows of bits as numpy.packbits makes them), any number of
+            times; their union counts.
+    """
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int]],
+        classes: int,
+        packed: Sequence[list[tuple[int, np.ndarray]]],
+    ) -> None:
+        self.shapes = shapes
+        self.classes = classes
+        self.packed = packed
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return MinedRegions(self.shapes[i], self.classes, self.packed[i])
+        union = np.zeros((self.classes, *self.shapes[i]), bool)
+        for c, bits in self.packed[i]:
+            union[c] |= np.unpackbits(bits, axis=1, count=union.shape[2]).astype(bool)
+        return union
+
+
+def regions(run: Run, steps: int, first: int = 1) -> MinedRegions:
+    """What steps `first` to `steps` mined, their union for each training picture.
+
+    Returns:
+        (C, H, W) bool each; all False if there is no such step.
+    """
+    train = pictures(run, "train")
+    packed: list[list[tuple[int, np.ndarray]]] = [[] for _ in train.ids]
+    place = {name: i for i, name in enumerate(train.ids)}
+    for stage_name in classifiers(steps)[first - 1 :]:
+        for key, bits in run.tensors(stage_name, "regions.safetensors").items():
+            name, c = key.rsplit("/", 1)
+            packed[place[name]].append((int(c), bits.numpy()))
+    return MinedRegions(sizes(train.images), len(train.classes), packed)
+
+
+def classifier(run: Run, step: int = 1) -> LargeFOV:
+    """The trained classifier of a step, in eval mode."""
+    return trained(run, f"classifier-{step}", len(classes_of(run)))
+
+
+def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tensor]:
+    """A step's normalised CAMs of whole, unerased pictures.
+
+    Args:
+        images: (H, W, 3) uint8 each.
+
+    Returns:
+        (C, H, W) in [0, 1] each, on the CPU, for all C classes; see `cam.cam`.
+    """
+    return _cams(classifier(run, step), map(to_tensor, images), run.settings.cam_scale)
+
+
+def _cams(model: LargeFOV, images: Iterator[Tensor], scale: float) -> Iterator[Tensor]:
+    return in_batches(lambda x: cam(model, x, scale), images)
+
+
+def confidences(run: Run, images: Sequence[np.ndarray]) -> Tensor:
+    """v: how sure the step-1 classifier is of each class on the whole, unerased picture.
+
+    Args:
+        images: (H, W, 3) uint8 each.
+
+    Returns:
+        (n, C) in [0, 1].
+    """
+    model, s = classifier(run), run.settings
+
+    def logits_of(batch: Tensor) -> Tensor:
+        return classify(model(scaled(batch, s.cam_scale)))
+
+    logits = torch.stack(list(in_batches(logits_of, map(to_tensor, images))))
+    return logits.clamp(0, 1) if s.classification_loss == "squared" else logits.sigmoid()
+
+
+def evidences(run: Run) -> list[float]:
+    """Evidence that each step's classifier still found, for the steps that are mined so far."""
+    found = []
+    while run.finished(f"classifier-{len(found) + 1}"):
+        found.append(run.json(f"classifier-{len(found) + 1}", "log.json")["evidence"])
+    return found
+
+
+def stop_step(run: Run) -> int:
+    """Steps that the stop rule keeps: by the classifiers' own training signal, without a mask."""
+    return steps_worth_keeping(evidences(run), run.settings.stop_evidence)

@@ -1,0 +1,122 @@
+"""What classifiers and segmentation networks have in common: first weights, samples, recipe."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...datasets.base import Pictures
+from ...datasets.samples import Samples
+from ...models import LargeFOV
+from ...support.files import ROOT
+from ...training import DEVICE, Recipe
+from ..health import finite
+from ..run import Run, RunError
+from ..settings import Settings
+from ..weights import load_pretrained
+from . import inputs
+
+#: Settings of a network as it is before training.
+UNTRAINED = ("backbone", "dropout", "frozen", "weights", "fc_weights")
+#: Settings of every training, beside its epochs and its last layer's factor.
+TRAINING = (
+    *UNTRAINED,
+    *("seed", "crop", "scale_low", "scale_high", "batch_size", "optimiser", "learning_rate"),
+    *("features_factor", "weight_decay", "momentum", "drop_epoch", "precision", "loaders"),
+)
+_PIXELS = 50 * 96 * 96  # of the pictures that a network sees together
+
+
+def pretrained(s: Settings, outputs: int) -> tuple[LargeFOV, dict[str, Any] | None]:
+    """A network before training, and what `load_pretrained` says of its weights, or None.
+
+    Raises:
+        ValueError: as `load_pretrained`.
+    """
+    model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
+    if s.weights == "random":
+        return model, None
+    source = s.weights if s.weights == "torchvision" else ROOT / s.weights
+    return model, load_pretrained(model, source, s.fc_weights)
+
+
+def untrained(run: Run, outputs: int) -> LargeFOV:
+    """A network as it is before training.
+
+    Raises:
+        RunError: the file of weights is another one than the run began with.
+    """
+    model, loaded = pretrained(run.settings, outputs)
+    if loaded and loaded != inputs.from_data(run, "weights"):
+        raise inputs.changed(run, f"the weights in {loaded['file']}")
+    return model
+
+
+def trained(run: Run, stage: str, outputs: int) -> LargeFOV:
+    """The network that a stage has trained, in eval mode.
+
+    Raises:
+        RunError: the stage is not finished, or its weights are damaged or do not fit.
+    """
+    model = LargeFOV(outputs, run.settings.backbone)
+    try:
+        model.load_state_dict(run.tensors(stage, "weights.safetensors"))
+    except RuntimeError as error:
+        file = run.directory / stage / "weights.safetensors"
+        raise RunError(f"{file} does not fit the network: {error}") from error
+    return model.to(DEVICE).eval()
+
+
+def samples(
+    s: Settings,
+    train: Pictures,
+    target: Callable[[int], tuple[Tensor, ...]],
+    mean: Tensor,
+    **more: Any,
+) -> Samples:
+    """The training pictures for `fit`: crops of photographs, whole creatures.
+
+    Args:
+        mean: (3,) in [0, 1], fills what is erased, and the padding.
+        target, more: as for `Samples`.
+    """
+    scales = (s.scale_low, s.scale_high)
+    return Samples(train, target, fill=mean.float(), crop=s.crop, scales=scales, **more)
+
+
+def recipe(s: Settings, epochs: int, last_layer_factor: float, offset: int) -> Recipe:
+    """How to train; `offset` keeps the random numbers of different trainings apart."""
+    return Recipe(
+        epochs=epochs,
+        batch_size=s.batch_size,
+        learning_rate=s.learning_rate,
+        weight_decay=s.weight_decay,
+        seed=100 * s.seed + offset,
+        last_layer_factor=last_layer_factor,
+        features_factor=s.features_factor,
+        optimiser=s.optimiser,
+        momentum=s.momentum,
+        drop_epoch=s.drop_epoch,
+        precision=s.precision,
+        loaders=s.loaders,
+    )
+
+
+@torch.no_grad()
+def in_batches(function: Callable[[Tensor], Tensor], images: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Yields one result an image, on the CPU; images of one size in a row go together.
+
+    Args:
+        function: (N, 3, H, W) -> N results.
+        images: (3, H, W) each.
+
+    Raises:
+        FloatingPointError: a result is not finite.
+    """
+    for (_, height, width), alike in groupby(images, key=lambda image: image.shape):
+        most = max(1, _PIXELS // (height * width))
+        while batch := list(islice(alike, most)):
+            stacked = torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)
+            yield from finite(function(stacked).cpu(), "a network's answer to these pictures")

@@ -1,0 +1,102 @@
+"""Scores against the true masks, and the one network that learns from them.
+
+No other stage sees a mask.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ... import psl
+from ...datasets.base import Truth
+from ...evaluation import confusion, part_counts
+from ...masks import as_prediction
+from ...support.files import write_json
+from .. import health
+from ..run import Run
+from .inputs import DATA, dataset, pictures
+from .mining import CONFIDENCES, classifiers, confidences, regions
+from .segmentation import PLAIN, REFINING, VIEWS, network, probabilities, refined, train_on
+from .stage import stage
+
+FULL = "full supervision"
+
+
+def truth(run: Run, split: str) -> Truth:
+    """A split's masks and part maps; all void where the data set has none."""
+    return dataset(run).truth(split)
+
+
+def has_truth(run: Run) -> bool:
+    """Whether the data set has masks, as all but a folder of one's own must."""
+    return dataset(run).has_truth
+
+
+def train_ceiling(run: Run) -> None:
+    """`network-full supervision`: the same network on the true masks; none if there are none."""
+    if has_truth(run):
+        _train_ceiling(run)
+    else:
+        print(f"no masks: no {FULL}")
+
+
+@stage(f"network-{FULL}", reads=lambda s: ["data"], settings=PLAIN)
+def _train_ceiling(run: Run, made: Path) -> None:
+    train_on(run, made, truth(run, "train").masks, prohibitive=False)
+
+
+@stage("scores-mined-{step}", reads=lambda s, steps: classifiers(steps), settings=DATA)
+def score_mined(run: Run, made: Path, steps: int) -> None:
+    """Makes `scores-mined-STEPS`: regions of `steps` steps against the training split's masks.
+
+    scores.json {"matrix": confusion, "parts": {part: [mined pixels, all its pixels]}}
+    """
+    true = truth(run, "train")
+    mined, classes = regions(run, steps), len(pictures(run, "train").classes) + 1
+    matrix = np.zeros((classes, classes), np.int64)
+    counts = np.zeros((len(true.part_names), 2), np.int64)
+    for mask, parts, region in zip(true.masks, true.parts, mined, strict=True):
+        matrix += confusion(mask, as_prediction(region), classes)
+        counts += part_counts(region.any(axis=0), parts, len(true.part_names))
+    by_part = dict(zip(true.part_names, counts.tolist(), strict=True))
+    write_json(made / "scores.json", {"matrix": matrix.tolist(), "parts": by_part})
+
+
+def prohibits(name: str) -> bool:
+    """Whether the table's rows of a network include prohibition at test: those trained with PSL."""
+    return "PSL" in name
+
+
+@stage(
+    "scores-{name}",
+    reads=lambda s, name: [f"network-{name}", "classifier-1"],
+    settings=(*DATA, *VIEWS, *CONFIDENCES, *REFINING, "prohibit_threshold"),
+)
+def score_network(run: Run, made: Path, name: str) -> None:
+    """Makes `scores-NAME`: a network's confusion matrices on val.
+
+    scores.json: "all" as it answers, "prohibited" without the classes whose v is below
+    prohibit_threshold; "all+crf" and "prohibited+crf" after the CRF over the labels that are left.
+    """
+    model, val = network(run, name), pictures(run, "val")
+    v = confidences(run, val.images)
+    matrices = {}
+    for label, threshold in (("all", 0.0), ("prohibited", run.settings.prohibit_threshold)):
+        present = psl.allowed(v, threshold).numpy()
+        f = probabilities(run, model, val.images)
+        pairs = refined(run, val.images, f, present)
+        plain, crf = _confusions(truth(run, "val"), pairs, present)
+        matrices[label] = plain.tolist()
+        matrices[f"{label}+crf"] = crf.tolist()
+    write_json(made / "scores.json", matrices)
+
+
+def _confusions(true: Truth, pairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confusion matrices, (C + 1, C + 1), of the network's f and of the CRF's q."""
+    classes = present.shape[1]
+    plain = np.zeros((classes, classes), np.int64)
+    crf = np.zeros((classes, classes), np.int64)
+    for mask, labels, (f, q) in zip(true.masks, present, pairs, strict=True):
+        plain += confusion(mask, (f * labels[:, None, None]).argmax(axis=0), classes)
+        crf += confusion(mask, health.finite(q, "the CRF's answer").argmax(axis=0), classes)
+    return plain, crf

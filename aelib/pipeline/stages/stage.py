@@ -1,0 +1,117 @@
+"""@stage: beside each stage's function, its folder's name, what it reads and which settings.
+
+    @stage("seeds-{step}", reads=lambda settings, step: [...], settings=("delta", ...))
+    def make_pseudo_masks(run, made, step):
+        ...write files into the folder `made`...
+
+    make_pseudo_masks(run, 3)  # makes runs/NAME/seeds-3; returns at once if it is finished
+
+What a stage reads decides when it is out of date: a stage it read has been made again, with another
+outcome (`Run.finished`).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..run import Run
+from ..settings import Settings
+from . import inputs
+
+_FORMS = {"step": r"(\d+)", "name": r"(.+)"}  # what may stand for a mark at a pattern's end
+_ALL: list["Stage"] = []
+
+
+class Stage:
+    """A stage: call it as stage(run), or as stage(run, step) where its folder's name has a mark.
+
+    Attributes:
+        pattern: the folder's name; {step} (a number) or {name} (a text) may end it.
+        prefix: the pattern up to that mark.
+        settings: names of all settings that the stage reads itself, not those of the stages that
+            it reads.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        reads: Callable[..., list[str]],
+        settings: Sequence[str],
+        function: Callable[..., None],
+    ) -> None:
+        self.pattern = pattern
+        self.settings = tuple(dict.fromkeys(settings))
+        self._reads = reads
+        self._function = function
+        self.prefix, _, mark = pattern.removesuffix("}").partition("{")
+        self._form = re.escape(self.prefix) + _FORMS.get(mark, "")
+        self.__doc__ = function.__doc__
+
+    def __call__(self, run: Run, *of: Any) -> None:
+        """Make the stage, unless it is finished; `data` first, which checks all inputs at once."""
+        name = self.name(*of)
+        if run.finished(name):
+            return
+        reads = self.reads(run.settings, *of)
+        if name != "data":
+            find("data")[0](run)  # now: the run's lock is held while a stage is made
+            inputs.compare(run)
+        for read in reads:
+            if not run.finished(read):
+                run.files(read)  # raises: says what is missing, or out of date
+        with run.making(name, reads) as made:
+            self._function(run, made, *of)
+
+    def name(self, *of: Any) -> str:
+        """The folder's name, of this step or name."""
+        return self.prefix + "".join(str(part) for part in of)
+
+    def reads(self, settings: Settings, *of: Any) -> list[str]:
+        """The stages that it reads. With photographs all read `data`, which says what they were."""
+        names = self._reads(settings, *of)
+        if self.pattern == "data" or not inputs.of_photographs(settings):
+            return names
+        return ["data", *(name for name in names if name != "data")]
+
+    def of(self, name: str) -> tuple[Any, ...] | None:
+        """What makes `name` the stage's name: (), (step,) or (name,); None if nothing does."""
+        found = re.fullmatch(self._form, name)
+        if not found:
+            return None
+        number = self.pattern.endswith("{step}")
+        return tuple(int(text) if number else text for text in found.groups())
+
+
+def stage(
+    pattern: str,
+    reads: Callable[..., list[str]] = lambda settings, *of: [],
+    settings: Sequence[str] = (),
+) -> Callable[[Callable[..., None]], Stage]:
+    """Turns function(run, made, ...) into a `Stage`.
+
+    Args:
+        pattern: its folder's name, see `Stage`.
+        reads: reads(settings, ...) -> names of the stages it reads.
+        settings: names of the settings it reads.
+    """
+
+    def declare(function: Callable[..., None]) -> Stage:
+        declared = Stage(pattern, reads, settings, function)
+        _ALL.append(declared)
+        return declared
+
+    return declare
+
+
+def find(name: str) -> tuple[Stage, tuple[Any, ...]]:
+    """The stage that makes a folder of this name, and what it is called with after the run.
+
+    Raises:
+        ValueError: none does.
+    """
+    fitting = [one for one in _ALL if one.of(name) is not None]
+    if not fitting:
+        raise ValueError(f"no stage makes a folder {name!r}")
+    # scores-mined-2: the stage of scores-mined-{step}, not that of scores-{name}
+    closest = max(fitting, key=lambda one: len(one.prefix))
+    return closest, closest.of(name)

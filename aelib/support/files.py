@@ -1,0 +1,109 @@
+"""Writing whole files or none; reading JSON and pictures that may be damaged or hostile."""
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]  # the project's root: relative folders start here
+LARGEST = 50_000_000  # pixels of a picture; a file of a few kB can claim to hold billions
+_LISTED = 20  # problems that a message spells out
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write the file as a whole: a kill, a full disk or a power cut leaves the old one or the new.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(file: Path, content: Any) -> None:
+    """`write_whole` of JSON, indented by one space."""
+    write_whole(file, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def read_json(file: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+        ValueError: it cannot be read, or is no JSON; names the file.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{file} cannot be read ({error})") from error
+
+
+def sha256(file: Path) -> str:
+    """The hash of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@contextmanager
+def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
+    """A picture, open: decode it within the block.
+
+    Args:
+        formats: Pillow's names of the formats that are accepted, such as "PNG".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has another format, is damaged, or has more than LARGEST pixels (read from
+            its header, before any pixel is decoded).
+    """
+    try:
+        with Image.open(file, formats=formats) as image:
+            if image.width * image.height > LARGEST:
+                size = f"{image.width} x {image.height}"
+                raise ValueError(f"it has {size} pixels, more than {LARGEST:,}")
+            yield image
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged picture raises nearly anything in Pillow
+        raise ValueError(f"{file} cannot be read as a picture ({error})") from error
+
+
+def plain(name: str) -> bool:
+    """Whether a name from a list or a table stays in its folder, on any operating system."""
+    return bool(name) and not any(mark in name for mark in "/\\:\0") and not name.startswith(".")
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Returns " (did you mean ...?)" with the known name that is most alike; "" if none is."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def refuse(what: str, problems: Sequence[str]) -> None:
+    """Raise one error for all problems; do nothing if there are none.
+
+    Raises:
+        ValueError: with their number, `what`, and the first 20 of them, one a line.
+    """
+    if not problems:
+        return
+    lines = [f"{len(problems)} {what}:", *problems[:_LISTED]]
+    if len(problems) > _LISTED:
+        lines.append(f"and {len(problems) - _LISTED} more")
+    raise ValueError("\n  ".join(lines))
