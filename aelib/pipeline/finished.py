@@ -57,7 +57,7 @@ class FinishedStages:
 
     def _manifest(self, stage: str) -> dict[str, Any]:
         try:
-            return manifest.read_own(self.directory, stage, self.settings.to_json())
+            return manifest.read_belonging(self.directory, stage, self.settings.to_json())
         except ValueError as error:
             raise RunError(f"{error}; {cure(self.directory / stage)}") from error
 

@@ -59,7 +59,7 @@ def read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def read_own(directory: Path, stage: str, settings: Any) -> dict[str, Any]:
+def read_belonging(directory: Path, stage: str, settings: Any) -> dict[str, Any]:
     """The manifest of a run's stage, or of the run itself (stage ""), which must belong to it.
 
     Raises:

@@ -101,20 +101,20 @@ def _folder(directory: Path, name: str, there: Iterable[Path], settings: Any) ->
     """What is wrong with the files `there` of a stage, or of the run itself (""), by path."""
     folder = directory / name
     before = f"{name}/" if name else ""
-    own = before + manifest.NAME
+    manifest_file = before + manifest.NAME
     try:
-        content = manifest.read_own(directory, name, settings)
+        content = manifest.read_belonging(directory, name, settings)
     except manifest.ForeignError:
-        return {own: FOREIGN}
+        return {manifest_file: FOREIGN}
     except ValueError:
-        return {own: CHANGED if (folder / manifest.NAME).exists() else MISSING}
+        return {manifest_file: CHANGED if (folder / manifest.NAME).exists() else MISSING}
     files = content["files"]
     found = {file.relative_to(folder).as_posix() for file in there} - {manifest.NAME}
     faults = {before + file: manifest.fault(folder, file, files) for file in found | files.keys()}
     problems = {file: what for file, what in faults.items() if what}
     changed = ", ".join(manifest.changed(directory, content))
     if changed:
-        problems[own] = STALE + changed
+        problems[manifest_file] = STALE + changed
     if not name:
         lost = [stage for stage in content["reads"] if not (directory / stage).exists()]
         problems |= dict.fromkeys(lost, MISSING)
