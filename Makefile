@@ -8,10 +8,13 @@ run: .venv/ready  ## the whole course on the embedded creatures -> runs/classroo
 test: .venv/test-ready  ## unit tests, the whole course at smoke scale, every notebook under nbval
 	$(BIN)/python -m pytest
 
-test-long: .venv/test-ready  ## what `make test` has of the reliability tests, at length: kills, full disks, damage, fuzzing; counts at the end
+test-fast: .venv/test-ready  ## what one runs while writing: no notebook, no whole run
+	$(BIN)/python -m pytest -m "not slow"
+
+test-long: .venv/test-ready  ## reliability at length: kills, full disks, damage, fuzzing, every planted wrong answer
 	$(BIN)/uv pip install --quiet --python $(BIN)/python atheris==3.0.0 || echo "atheris could not be installed: its fuzzing is skipped"
-	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/test_hardship.py tests/test_hostile.py tests/test_locking.py tests/test_verify.py \
-	  tests/test_checks.py tests/test_settings.py tests/test_results.py tests/test_lab.py tests/test_training.py
+	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/reliability tests/pipeline tests/course/test_exercises.py tests/course/test_lab.py \
+	  tests/paper/test_training.py
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages; asks PyPI's advisory data, so it needs the internet
 	$(BIN)/uv tool run pip-audit==2.10.1 -r requirements-test.lock --no-deps --disable-pip
@@ -50,4 +53,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test test-long test-browser audit lab notebooks seeds lint lock
+.PHONY: run test test-fast test-long test-browser audit lab notebooks seeds lint lock

@@ -1,4 +1,4 @@
-"""python -m aelib run | data | predict | submission | evaluate | verify | settings | publish"""
+"""python -m aelib run | runs | data | predict | submission | evaluate | verify | settings ..."""
 
 import argparse
 import os
@@ -7,11 +7,13 @@ from pathlib import Path
 
 from .datasets import voc, voc_download
 from .datasets.folder import Folder
-from .pipeline import answers, stages
+from .pipeline import answers, listing, stages
+from .pipeline.directory import runs_folder
 from .pipeline.profiles import PROFILES
 from .pipeline.run import Run, RunError, opened
 from .pipeline.settings import describe, parse
 from .pipeline.verify import repair, verify
+from .support.errors import InputError
 from .support.files import write_json
 from .support.progress import progress
 
@@ -35,11 +37,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="run the whole course, headless; resumes")
-    run.add_argument("--profile", default="classroom", help=f"one of {', '.join(PROFILES)}")
+    run.add_argument("--profile", help=f"one of {', '.join(PROFILES)}; default: classroom")
     run.add_argument("--out", default="", metavar="DIR", help="default: runs/PROFILE")
+    begin = "begin with a run that is there: what the settings do not change is shared with it"
+    run.add_argument("--from", dest="parent", metavar="RUN", type=Path, help=begin)
     pair = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
     run.add_argument("-p", **pair, help="a setting; see `python -m aelib settings`")
     run.set_defaults(do=_run)
+
+    runs = commands.add_parser("runs", help="list the runs, or remove one")
+    runs.set_defaults(do=_runs)
+    remove = runs.add_subparsers(dest="action").add_parser("rm", help="remove a run")
+    remove.add_argument("name", help="as listed, or its directory; those that share with it stay")
 
     data = commands.add_parser("data", help="make or check a data set; see data/README.md")
     data.set_defaults(do=_data)
@@ -90,11 +99,28 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> None:
+    if options.parent and options.profile:
+        raise InputError("--profile, --from: the run that is there has its profile; leave one out")
     overrides = {name: parse(name, value) for name, value in options.p}
     from .course.headless import run_course  # papermill takes seconds to import
 
     directory = Path(options.out).absolute() if options.out else ""
-    run_course(directory, options.profile, **overrides)
+    parent = options.parent.absolute() if options.parent else None
+    run_course(directory, options.profile or "classroom", parent, **overrides)
+
+
+def _runs(options: argparse.Namespace) -> None:
+    folder = runs_folder()
+    if options.action == "rm":
+        named = folder / options.name
+        listing.remove(named if named.exists() else Path(options.name).absolute())
+        return
+    rows = listing.list_runs(folder)
+    wide = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        differs = ", ".join(f"{name} = {value}" for name, value in row.differs.items())
+        print(f"{row.name:{wide}}  {row.bytes / 1e6:7.1f} MB  {row.date}  {differs}".rstrip())
+    print(f"{len(rows)} runs in {folder}, {sum(row.bytes for row in rows) / 1e6:.1f} MB")
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import papermill
 
 from ..crf import HAVE_LATTICE
+from ..pipeline.derived import derive, opening_line
 from ..pipeline.results import write_results
-from ..pipeline.run import NOTEBOOKS, Run, RunError, hold
+from ..pipeline.run import NOTEBOOKS, Run, RunError, hold, opened
 from ..pipeline.table import caption, table
 from .report import write_report
 
@@ -31,15 +32,20 @@ def course() -> list[Path]:
 
 
 def run_course(
-    directory: str | Path = "", profile: str = "classroom", **overrides: Any
+    directory: str | Path = "",
+    profile: str = "classroom",
+    parent: Path | None = None,
+    **overrides: Any,
 ) -> dict[str, Any]:
     """Run every notebook into the run directory.
 
     Finished stages are skipped, so an interrupted run goes on where it was.
 
     Args:
-        directory: the run directory, default runs/PROFILE in the project.
+        directory: the run directory; the default is PROFILE in the folder of runs, or, with a
+            parent, as `derive` names it.
         profile, overrides: as for Run.
+        parent: a run to derive from; it decides the profile.
 
     Returns:
         The content of results.json.
@@ -50,7 +56,11 @@ def run_course(
             notebook with its outputs so far.
     """
     course()  # refuses an installation without notebooks before it makes a directory
-    run = Run(directory, profile, **overrides)
+    if parent:
+        run = derive(opened(parent), Path(directory) if directory else None, **overrides)
+        print(opening_line(run), flush=True)
+    else:
+        run = Run(directory, profile, **overrides)
     with hold(run.directory, "course", "the whole course"):
         # the kernel of a killed run needs a moment to notice: wait for it
         with hold(run.directory, "stage", "the whole course", wait=10):

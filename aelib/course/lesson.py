@@ -12,8 +12,9 @@ import shutil
 import tarfile
 from pathlib import Path
 
+from ..pipeline.directory import COPY, SETTINGS, runs_folder, stage_folders
 from ..pipeline.run import NOTEBOOKS, Run, RunError
-from ..support.files import ROOT, read_json, write_json
+from ..support.files import ROOT, link, read_json, write_json
 
 PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
 LARGEST = 1_500_000  # bytes of a committed notebook
@@ -93,11 +94,9 @@ def _refuse_unfit(file: Path, text: str) -> None:
 
 def pack(run: Run) -> bytes:
     """Return settings, timings and all stages of a run as tar.xz; equal runs give equal bytes."""
-    files = [run.directory / "settings.json", run.directory / "timings.jsonl"]
-    files += sorted(f for f in run.directory.glob("*/*") if (f.parent / "manifest.json").exists())
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in files:
+        for file in _shipped_files(run.directory):
             entry = tarfile.TarInfo(file.relative_to(run.directory).as_posix())
             entry.size = file.stat().st_size
             with open(file, "rb") as content:
@@ -105,30 +104,59 @@ def pack(run: Run) -> bytes:
     return lzma.compress(buffer.getvalue(), preset=9)
 
 
+def _shipped_files(directory: Path) -> list[Path]:
+    """What of a run is shipped: settings.json, timings.jsonl, and the finished stages' files."""
+    stages = stage_folders(directory)
+    files = [file for stage in stages for file in sorted(stage.glob("[!.]*"))]
+    return [directory / SETTINGS, directory / "timings.jsonl", *files]
+
+
 def unpack() -> Path:
-    """Return the shipped run's directory, runs/lesson, unpacked on the first call.
+    """Return the directory `lesson` in the folder of runs: the shipped run, to read and to write.
+
+    The first call makes it: from data/lesson.tar.xz, or, if the folder of runs is a reader's own
+    (AELIB_RUNS) and the project holds runs/lesson, from that: a class shares one clone. Its files
+    are linked where the system allows that, and copied elsewhere.
 
     Raises:
-        RunError: data/lesson.tar.xz is not what data/lesson.json says.
+        RunError: data/lesson.tar.xz is not what data/lesson.json says, or the folder of runs
+            cannot be written.
     """
-    directory = ROOT / "runs" / "lesson"
+    directory, shared = runs_folder() / "lesson", ROOT / "runs" / "lesson"
     if directory.exists():
         return directory
+    temporary = directory.with_name(f".lesson.{os.getpid()}")
+    try:
+        temporary.mkdir(parents=True)
+        if shared.exists():
+            for file in _shipped_files(shared):
+                # timings.jsonl grows with each stage that this reader makes
+                share = shutil.copyfile if file.parent == shared else link
+                share(file, temporary / file.relative_to(shared))
+        else:
+            _extract(temporary)
+        shutil.copyfile(temporary / SETTINGS, temporary / COPY)
+        os.replace(temporary, directory)
+    except OSError as error:
+        if not directory.exists():  # it does where another notebook was quicker
+            cure = "set AELIB_RUNS to a folder of your own before you start Jupyter"
+            what = f"the shipped run cannot be put into {directory.parent} ({error.strerror})"
+            raise RunError(f"{what}: {cure}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return directory
+
+
+def _extract(folder: Path) -> None:
+    """Unpack data/lesson.tar.xz, if it is what was shipped."""
     packed = PACKED.read_bytes()
     if _sha256(packed) != read_json(PACKED.with_name("lesson.json"))["sha256"]:
         raise RunError(f"{PACKED} is not what was shipped (truncated or changed): {_CURE}")
-    temporary = directory.with_name(f"lesson.{os.getpid()}")
     try:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(temporary, filter="data")  # refuses what would leave the folder
+            archive.extractall(folder, filter="data")  # refuses what would leave the folder
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise RunError(f"{PACKED} cannot be unpacked ({error}): {_CURE}") from error
-    try:
-        os.replace(temporary, directory)
-    except OSError:  # another notebook was quicker
-        shutil.rmtree(temporary)
-    return directory
 
 
 def _sha256(content: bytes) -> str:

@@ -6,19 +6,26 @@ import numpy as np
 
 from ..masks import as_prediction
 from ..pipeline import stages
+from ..pipeline.derived import derive, opening_line
+from ..pipeline.directory import SETTINGS, runs_folder
 from ..pipeline.run import Run
+from ..pipeline.settings import make
 from ..psl import prohibit
+from ..support.errors import InputError
 from ..support.files import ROOT
 from . import lesson
+from .cells import explain_names
 
 _JUPYTER = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # names that the kernel binds
 
 
 def start(namespace: dict[str, Any]) -> Run:
-    """Open the run that the parameters cell asks for.
+    """Open the run that the parameters cell asks for, and say in one line which it is.
 
-    Where that cell holds nothing but defaults, and there is no runs/classroom yet, this is the run
-    that the course ships: any notebook opens at once.
+    Without `run_dir` that is the profile's own run. For `classroom`, until there is one, it is the
+    run that the course ships: any notebook opens at once. Where the cell asks for a setting that
+    this run was not made with, a run derived from it opens, which shares all that the setting
+    cannot change. A `run_dir` that is not there yet is made with the settings asked for.
 
     Every plain value (text, number, True, None) in the notebook's namespace must be `profile`,
     `run_dir` or a setting: papermill itself only warns about an unknown parameter. When the cell
@@ -28,29 +35,36 @@ def start(namespace: dict[str, Any]) -> Run:
         namespace: the notebook's globals().
 
     Raises:
-        ValueError, RunError: as Run does.
+        InputError, RunError: as Run and derive do.
     """
+    explain_names()
     parameters = _parameters(namespace)
+    known = {"run_dir", "profile", *parameters}
     directory = parameters.pop("run_dir", "")
     profile = parameters.pop("profile", "classroom")
     if not isinstance(directory, str) or not isinstance(profile, str):
-        raise ValueError(
+        raise InputError(
             f"run_dir: {directory!r}, profile: {profile!r}: both must be text; papermill reads "
             "2007_01 as the number 200701 (-r gives it as text), and yes or true as True"
         )
-    defaults = (
-        not directory
-        and profile == "classroom"
-        and not any(value is not None for value in parameters.values())
-    )
-    if defaults and not (ROOT / "runs" / profile).exists():
-        directory = str(lesson.unpack())
-    run = Run(directory, profile, **parameters)
-    namespace["_parameters"] = {"run_dir", "profile", *parameters}
-    settings = run.settings
-    name = run.directory.name  # no path: committed outputs name no folder of this machine
-    print(f"profile {settings.profile}, run directory {name}, seed {settings.seed}")
+    run = _opened(directory, profile, parameters)
+    namespace["_parameters"] = known
+    s, name = run.settings, run.directory.name  # no path: outputs name no folder of this machine
+    print(opening_line(run) or f"profile {s.profile}, run directory {name}, seed {s.seed}")
     return run
+
+
+def _opened(directory: str, profile: str, parameters: dict[str, Any]) -> Run:
+    """The run at hand, or the one derived from it that has these settings."""
+    make(profile)  # refuses an unknown profile before a directory is made
+    if directory and not (ROOT / directory / SETTINGS).exists():
+        return Run(directory, profile, **parameters)
+    own = runs_folder() / profile
+    if directory:
+        own = ROOT / directory
+    elif profile == "classroom" and not own.exists():
+        own = lesson.unpack()
+    return derive(Run(own, profile), **parameters)
 
 
 def _parameters(namespace: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +97,7 @@ def story(run: Run) -> tuple[np.ndarray, dict[str, np.ndarray], tuple[str, ...]]
     panels = {}
     for step in (1, object_steps):
         panels[f"step {step}: mined"] = as_prediction(stages.regions(run, step)[i])
-    panels["S"] = run.images(f"seeds-{object_steps}", one)[0]
+    panels["S"] = run.images(f"pseudo-masks-{object_steps}", one)[0]
     panels["PSL"] = answer("AE+PSL")
     panels["CRF"] = run.images("refined", one)[0]
     panels["second round"] = answer("AE+PSL++")

@@ -43,6 +43,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def first(self, count: int) -> "Pictures":
+        """The first `count` pictures."""
+        kept = self.ids[:count], self.images[:count], self.labels[:count]
+        return Pictures(self.classes, *kept)
+
     def mean_pixel(self) -> np.ndarray:
         """Mean RGB over all pixels of the split, (3,) float64 in [0, 255]."""
         total = np.zeros(3, np.int64)
@@ -68,6 +73,10 @@ class Truth:
     parts: Sequence[np.ndarray] = field(repr=False)
     part_names: tuple[str, ...]
     object_parts: tuple[str, ...]
+
+    def first(self, count: int) -> "Truth":
+        """The masks and part maps of the first `count` pictures."""
+        return Truth(self.masks[:count], self.parts[:count], self.part_names, self.object_parts)
 
 
 class DataSet(Protocol):

@@ -1,20 +1,31 @@
 """A run directory seen from outside: its settings, its lock, its folders, its times."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..support.files import read_json
+from ..support.errors import Told
+from ..support.files import ROOT, read_json, write_json
 from ..support.lock import LockedError, locked
 from . import manifest
 from .settings import Settings, make
 
+SETTINGS = "settings.json"
+COPY = ".settings.json"  # from which `verify --repair` restores the other
+ORIGIN = "origin.json"  # of a derived run: see sharing.py
 
-class RunError(RuntimeError):
+
+class RunError(Told, RuntimeError):
     """A run directory cannot be used as asked; the message names the file and the cure."""
+
+
+def runs_folder() -> Path:
+    """Where runs lie: the folder that the environment's AELIB_RUNS names, or ROOT/runs."""
+    return ROOT / Path(os.environ.get("AELIB_RUNS") or "runs").expanduser()
 
 
 @contextmanager
@@ -42,6 +53,12 @@ def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[N
         raise RunError(f"{what} stopped: {error} (run directory {directory}); {kept}") from error
 
 
+def begin(directory: Path, settings: Settings) -> None:
+    """Write settings.json, with which a run begins."""
+    for name in (COPY, SETTINGS):
+        write_json(directory / name, settings.to_json())
+
+
 def read_settings(file: Path) -> Settings:
     """The settings in a run's settings.json.
 
@@ -66,7 +83,7 @@ def read_settings(file: Path) -> Settings:
 
 def refuse_strange(directory: Path) -> None:
     """Raises RunError unless a new run may begin here: in no folder, or in an empty one."""
-    torn = {".settings.json.tmp"}  # all that a kill of an earlier beginning can leave
+    torn = {COPY, f".{COPY}.tmp", f".{SETTINGS}.tmp"}  # all that a kill at the beginning can leave
     if not directory.exists():
         return
     if not directory.is_dir() or {file.name for file in directory.iterdir()} - torn:
@@ -82,7 +99,7 @@ def stage_folders(directory: Path) -> list[Path]:
 
 def loose_files(directory: Path) -> list[Path]:
     """The files of a run that are there and belong to no stage, in order; not its manifest."""
-    names = ("settings.json", "timings.jsonl", "results.json", "notebooks/*", "report/*")
+    names = (SETTINGS, ORIGIN, "timings.jsonl", "results.json", "notebooks/*", "report/*")
     return sorted(file for name in names for file in directory.glob(name) if file.is_file())
 
 
@@ -92,9 +109,8 @@ def cure(folder: Path) -> str:
     return f"delete the folder {folder}, {repair}, and run the notebook that makes it again"
 
 
-def note_time(directory: Path, stage: str, seconds: float) -> None:
-    """Add a line to timings.jsonl."""
-    times = {"seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
+def note_time(directory: Path, stage: str, times: dict[str, Any]) -> None:
+    """Add a line to timings.jsonl: "seconds", "peak_memory_mb", "shared" (if it was not made)."""
     log = directory / "timings.jsonl"
     torn = log.exists() and not log.read_bytes().endswith(b"\n")  # a kill can leave half a line
     with open(log, "a") as file:
@@ -109,8 +125,9 @@ def read_times(directory: Path) -> list[dict[str, Any]]:
         try:
             line = json.loads(text)
             names = ("name", "seconds", "peak_memory_mb")
-            lines[line["name"]] = {name: line[name] for name in names}
-        except (ValueError, TypeError, KeyError, RecursionError):  # half a line
+            times = {name: line[name] for name in names}
+            lines[line["name"]] = times | ({"shared": True} if line.get("shared") else {})
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # half a line
             continue
     return list(lines.values())
 

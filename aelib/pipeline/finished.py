@@ -1,5 +1,6 @@
 """What is finished in a run directory, checked against the manifests whenever it is read."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,22 @@ from .settings import Settings
 
 
 class FinishedStages:
-    """The finished stages of one run directory: `Run` adds how stages are made."""
+    """The finished stages of one run directory: `Run` adds how stages are made.
+
+    Attributes:
+        make: make(run, stage) of a derived run: a stage is made when it is first read. None in
+            others: there a stage that is missing is an error.
+    """
 
     directory: Path
     settings: Settings
+    make: Callable[[Any, str], None] | None = None
 
     def finished(self, stage: str) -> bool:
         """Whether the stage's folder is there, whole, and made from the stages that are there now.
 
         Raises:
-            RunError: its manifest is damaged, or of another run.
+            RunError: its manifest is damaged, of another run, or of another version of aelib.
         """
         if not (self.directory / stage / manifest.NAME).exists():
             return False
@@ -35,8 +42,11 @@ class FinishedStages:
         """The files of a finished stage: name -> hash. They are not looked at; `file` does that.
 
         Raises:
-            RunError: it is not finished, or was made from a stage that is another one now.
+            RunError: it is not finished, or was made from a stage that is another one now; a
+                derived run makes it instead.
         """
+        if self.make and not self.finished(stage):
+            self.make(self, stage)
         folder = self.directory / stage
         maker = "run the notebook that makes it, or `python -m aelib run`"
         if not (folder / manifest.NAME).exists():
@@ -58,6 +68,9 @@ class FinishedStages:
     def _manifest(self, stage: str) -> dict[str, Any]:
         try:
             return manifest.read_belonging(self.directory, stage, self.settings.to_json())
+        except manifest.FormatError as error:
+            instead = f"choose another run directory, or delete {self.directory}"
+            raise RunError(f"{error}: {instead}") from error
         except ValueError as error:
             raise RunError(f"{error}; {cure(self.directory / stage)}") from error
 

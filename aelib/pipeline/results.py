@@ -25,6 +25,8 @@ PACKAGES = (
     *("pillow", "safetensors", "pydensecrf2", "papermill"),
 )
 
+_REMEMBERED = {"train": "data", "val": "data-val"}  # the stage that knows a split
+
 
 def results(run: Run) -> dict[str, Any]:
     """Returns all numbers of a finished run, for results.json; shares are fractions, not per cent.
@@ -122,7 +124,7 @@ def _row(
         "method": method,
         "miou": None if np.isnan(values).all() else float(np.nanmean(values)),
         "split": split,
-        "images": run.json("data", "log.json")["pictures"][split],
+        "images": run.json(_REMEMBERED[split], "log.json")["pictures"],
         **more,
         "dataset": s.dataset,
         "init": initialisation(run),

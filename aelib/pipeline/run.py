@@ -1,10 +1,12 @@
 """The run directory: the interface between the stages.
 
-    runs/NAME/settings.json      what the run was made with; another setting is refused
+    runs/NAME/settings.json      what the run was made with; another setting is refused, but for
+                                 those that change no number
     runs/NAME/STAGE/             a finished stage, with manifest.json: a hash of every file
     runs/NAME/STAGE.partial/     one in the making, renamed when it is whole: half-written work
                                  never looks finished
     runs/NAME/timings.jsonl      a line a stage: seconds, peak memory; equal runs differ only here
+    runs/NAME/origin.json        in a derived run: which run it shares with (`derived`)
     runs/NAME/notebooks/, report/, results.json, manifest.json
                                  from `python -m aelib run`; the last has the hashes of it all
 
@@ -23,20 +25,24 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ..support.files import ROOT, write_json, write_whole
+from ..support.files import ROOT, write_whole
 from . import manifest
 from .directory import (
+    ORIGIN,
+    SETTINGS,
     RunError,
+    begin,
     hold,
     loose_files,
     note_time,
     peak_memory_mb,
     read_settings,
     refuse_strange,
+    runs_folder,
     stage_folders,
 )
 from .finished import FinishedStages
-from .settings import Settings, make
+from .settings import NUMBER_FREE, Settings, make
 
 __all__ = [
     "NOTEBOOKS",
@@ -57,13 +63,15 @@ class Run(FinishedStages):
     """One run directory and the settings it was made with.
 
     Args:
-        directory: created when missing. A relative one counts from the project's root.
+        directory: created when missing. A relative one counts from the project's root; none is
+            PROFILE in the folder of runs.
         profile: a name in profiles.PROFILES.
         overrides: settings that differ from the profile's; None is the same as not given.
 
     Attributes:
         directory: Path.
-        settings: Settings, those in settings.json.
+        settings: Settings, those in settings.json; of those that change no number (NUMBER_FREE)
+            what was asked for.
         inputs: the data set, kept open by stages.inputs from its first use on.
 
     Raises:
@@ -76,25 +84,31 @@ class Run(FinishedStages):
         self, directory: str | Path = "", profile: str = "classroom", **overrides: Any
     ) -> None:
         wanted = make(profile, **overrides)
-        self.directory = ROOT / (directory or f"runs/{profile}")
+        self.directory = ROOT / directory if directory else runs_folder() / profile
         self.inputs: Any = None
-        file = self.directory / "settings.json"
+        file = self.directory / SETTINGS
         try:
+            if (self.directory / ORIGIN).exists():
+                from .stages import make as make_stage  # here: the stages import this module
+
+                self.make = make_stage
             if file.exists():
-                self.settings = read_settings(file)
                 asked = {name for name, value in overrides.items() if value is not None}
-                _refuse_other(self, wanted, {"profile", *asked})
+                made = read_settings(file)
+                self.settings = _settled(made, wanted, {"profile", *asked}, self.directory)
                 return
             refuse_strange(self.directory)
             self.settings = wanted
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_json(file, wanted.to_json())
+            begin(self.directory, wanted)
         except OSError as error:
             what = f"the run directory {self.directory} cannot be written: {error.strerror}"
             raise RunError(f"{what}; choose another one") from error
 
     @contextmanager
-    def making(self, stage: str, reads: Sequence[str] = ()) -> Iterator[Path]:
+    def making(
+        self, stage: str, reads: Sequence[str] = (), settings: Sequence[str] = ()
+    ) -> Iterator[Path]:
         """A folder to write the stage's files into; on a normal exit it is the finished stage.
 
         After a kill the folder is still there, and the next call finds its checkpoint: files whose
@@ -103,6 +117,7 @@ class Run(FinishedStages):
         Args:
             stage: the folder's name.
             reads: the stages it is made from.
+            settings: names of the settings that it reads.
 
         Raises:
             RunError: another process is making a stage of this run, settings.json has changed,
@@ -110,8 +125,8 @@ class Run(FinishedStages):
         """
         folder = self.directory / f"{stage}.partial"
         with hold(self.directory, "stage", stage):
-            file = self.directory / "settings.json"
-            if read_settings(file) != self.settings:
+            file = self.directory / SETTINGS
+            if read_settings(file).numbers() != self.settings.numbers():
                 what = f"{file} has changed since this run was opened"
                 raise RunError(f"{what}: restart the notebook's kernel")
             self.unseal()
@@ -126,10 +141,12 @@ class Run(FinishedStages):
             except FloatingPointError as error:
                 raise RunError(f"{stage} stopped: {error}") from error
             names = [file.name for file in folder.glob("[!.]*")]
-            manifest.write(folder, stage, self.settings.to_json(), sources, names)
+            values = self.settings.to_json()
+            manifest.write(folder, stage, {name: values[name] for name in settings}, sources, names)
             self._put(folder, self.directory / stage)
             seconds = time.perf_counter() - start
-            note_time(self.directory, stage, seconds)
+            times = {"seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
+            note_time(self.directory, stage, times)
             print(f"{stage}: {seconds:.1f} s", flush=True)
 
     def _put(self, folder: Path, final: Path) -> None:
@@ -152,7 +169,8 @@ class Run(FinishedStages):
         loose = loose_files(self.directory)
         names = [file.relative_to(self.directory).as_posix() for file in loose]
         sources = manifest.hashes(self.directory, stages)
-        manifest.write(self.directory, "", self.settings.to_json(), sources, names)
+        settings = read_settings(self.directory / SETTINGS).to_json()
+        manifest.write(self.directory, "", settings, sources, names)
 
     def unseal(self) -> None:
         """Remove the run's own manifest: what it says is about to change."""
@@ -165,7 +183,7 @@ def opened(directory: Path) -> Run:
     Raises:
         RunError: there is none.
     """
-    file = directory / "settings.json"
+    file = directory / SETTINGS
     if not file.exists():
         maker = f"`python -m aelib run --out {directory}` makes one"
         raise RunError(f"{directory} is no run directory: it holds no settings.json; {maker}")
@@ -178,11 +196,14 @@ def save_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
     write_whole(file, save(plain))
 
 
-def _refuse_other(run: Run, wanted: Settings, asked: set[str]) -> None:
-    """What was asked for explicitly must be what the run was made with."""
-    made, values = run.settings.to_json(), wanted.to_json()
-    names = [name for name in values if name in asked and made[name] != values[name]]
+def _settled(made: Settings, wanted: Settings, asked: set[str], directory: Path) -> Settings:
+    """A run's settings, with those asked for that change no number; others must be as made."""
+    made_with, values = made.to_json(), wanted.to_json()
+    free = {name: values[name] for name in NUMBER_FREE if name in asked}
+    names = [name for name in values if name in asked and name not in free]
+    names = [name for name in names if made_with[name] != values[name]]
     if names:
-        other = "; ".join(f"{name} = {made[name]!r}, not {values[name]!r}" for name in names)
-        what = f"{run.directory} was made with {other}"
+        other = "; ".join(f"{name} = {made_with[name]!r}, not {values[name]!r}" for name in names)
+        what = f"{directory} was made with {other}"
         raise RunError(f"{what}: choose another run directory, or delete this one")
+    return make(**made_with | free)

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from ..support.errors import InputError
 from ..support.files import nearest
 from .profiles import PROFILES, RECIPE
+
+#: Settings that change no number of a run: what is asked for holds, whatever it was made with.
+NUMBER_FREE = ("loaders", "workers")
 
 
 def setting(default: Any, meaning: str, low: float | None = None, high: float | None = None) -> Any:
@@ -39,9 +43,7 @@ class Settings:
     val_images: int = setting(200, "validation pictures, at random if there are more", 8, 100_000)
     # network
     backbone: str = choice("features of LargeFOV", "small", "vgg16", "mobilenet_v2")
-    weights: str = setting(
-        "random", "of the backbone: random, torchvision (ImageNet), or a file (as data_root)"
-    )
+    weights: str = setting("random", "backbone's: random, torchvision, or a file (as data_root)")
     fc_weights: str = choice("fc6 and fc7: random, or VGG16's own sub-sampled", "random", "vgg")
     frozen: int = setting(0, "leading layers of the backbone that do not learn", 0, 31)
     dropout: float = setting(0.0, "probability after fc6 and fc7 (the paper: 0.5)", 0.0, 0.95)
@@ -115,6 +117,10 @@ class Settings:
         """Returns all settings by name."""
         return asdict(self)
 
+    def numbers(self) -> dict[str, Any]:
+        """Returns those that can change a number of a run, by name."""
+        return {name: value for name, value in self.to_json().items() if name not in NUMBER_FREE}
+
 
 _FIELDS = {f.name: f for f in fields(Settings) if f.name != "profile"}
 
@@ -123,7 +129,7 @@ def make(profile: str, **overrides: Any) -> Settings:
     """Returns a profile's settings with some overridden; None keeps the profile's value.
 
     Raises:
-        ValueError: one message for everything wrong: an unknown profile or name (with the nearest
+        InputError: one message for everything wrong: an unknown profile or name (with the nearest
             known one), a wrong type, a value out of range, values that contradict each other.
     """
     values, problems = {}, []
@@ -142,13 +148,13 @@ def make(profile: str, **overrides: Any) -> Settings:
     settings = Settings(profile, **values)
     problems += _contradictions(settings)
     if problems:
-        raise ValueError("settings: " + "; ".join(problems))
+        raise InputError("settings: " + "; ".join(problems))
     return settings
 
 
 def _known(name: str) -> None:
     if name not in _FIELDS:
-        raise ValueError(f"{name}: there is no such setting{nearest(name, _FIELDS)}")
+        raise InputError(f"{name}: there is no such setting{nearest(name, _FIELDS)}")
 
 
 def _contradictions(s: Settings) -> Iterator[str]:
@@ -188,7 +194,7 @@ def checked(name: str, value: Any) -> Any:
     """Returns the value of the setting `name` in the right type; an int will do for a float.
 
     Raises:
-        ValueError: naming the setting, the value and what is allowed.
+        InputError: naming the setting, the value and what is allowed.
     """
     kind, meta = _FIELDS[name].type, _FIELDS[name].metadata
     low, high, choices = meta["low"], meta["high"], meta["choices"]
@@ -199,12 +205,12 @@ def checked(name: str, value: Any) -> Any:
         hint = " (papermill's -r gives it as text)" if kind is str else ""
         if kind is float and isinstance(value, str):
             hint = " (YAML reads 1e-3 as text: write 1.0e-3)"
-        raise ValueError(f"{name}: {got}, a value of type {kind.__name__} is needed{hint}")
+        raise InputError(f"{name}: {got}, a value of type {kind.__name__} is needed{hint}")
     if choices and value not in choices:
         hint = f"{nearest(value, choices)}; choose one of {', '.join(choices)}"
-        raise ValueError(f"{name}: {value!r} is unknown{hint}")
+        raise InputError(f"{name}: {value!r} is unknown{hint}")
     if low is not None and not low <= value <= high:  # NaN fails this too
-        raise ValueError(f"{name}: {value} is outside {low:g} to {high:g} ({meta['meaning']})")
+        raise InputError(f"{name}: {value} is outside {low:g} to {high:g} ({meta['meaning']})")
     return value
 
 
@@ -212,7 +218,7 @@ def parse(name: str, text: str) -> Any:
     """Returns a setting's value from the command line's text.
 
     Raises:
-        ValueError: an unknown name, or a text that is no value of the setting's type.
+        InputError: an unknown name, or a text that is no value of the setting's type.
     """
     _known(name)
     kind = _FIELDS[name].type
@@ -221,14 +227,14 @@ def parse(name: str, text: str) -> Any:
             raise ValueError
         return kind(text)
     except ValueError:
-        raise ValueError(f"{name}: {text!r} is no {kind.__name__}") from None
+        raise InputError(f"{name}: {text!r} is no {kind.__name__}") from None
 
 
 def describe(profile: str = "classroom") -> str:
     """Returns all settings, a line each. For voc a mark says how sure the paper's value is.
 
     Raises:
-        ValueError: there is no such profile.
+        InputError: there is no such profile.
     """
     values = make(profile).to_json()
     return "\n".join(_line(name, values[name], profile == "voc") for name in _FIELDS)

@@ -4,12 +4,15 @@ import difflib
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from .errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]  # the project's root: relative folders start here
 LARGEST = 50_000_000  # pixels of a picture; a file of a few kB can claim to hold billions
@@ -32,6 +35,21 @@ def write_whole(file: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source` (a hard link), or a copy where that cannot be.
+
+    Missing folders are made.
+
+    Raises:
+        OSError: it cannot be read or written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, a file of somebody else's, a file system without links
+        shutil.copyfile(source, target)
 
 
 def write_json(file: Path, content: Any) -> None:
@@ -99,11 +117,11 @@ def refuse(what: str, problems: Sequence[str]) -> None:
     """Raise one error for all problems; do nothing if there are none.
 
     Raises:
-        ValueError: with their number, `what`, and the first 20 of them, one a line.
+        InputError: with their number, `what`, and the first 20 of them, one a line.
     """
     if not problems:
         return
     lines = [f"{len(problems)} {what}:", *problems[:_LISTED]]
     if len(problems) > _LISTED:
         lines.append(f"and {len(problems) - _LISTED} more")
-    raise ValueError("\n  ".join(lines))
+    raise InputError("\n  ".join(lines))

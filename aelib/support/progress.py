@@ -3,10 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 _EVERY = 60  # seconds between two lines on pictures
+_DELAY = 5  # seconds before a bar of pictures appears: most work is done by then
+_watching = False  # whether a bar of `watched` is there now
+
+T = TypeVar("T")
 
 
 def live() -> bool:
@@ -17,29 +21,57 @@ def live() -> bool:
 def progress(name: str, total: int = 0, unit: str = "picture") -> Callable[..., None]:
     """A reporter to call as work goes on: report(done, total=total, note="").
 
-    In a terminal or a browser it draws a bar. Elsewhere it prints: for the unit "epoch" a line at
-    each call ("  NAME: epoch 1/8, NOTE"), for others a line a minute ("  NAME: 3 of 8 pictures").
+    In a terminal or a browser it draws a bar: of epochs at once; of pictures if they take more
+    than 5 seconds, and it is gone when all are done. Elsewhere it prints: for the unit "epoch" a
+    line at each call ("  NAME: epoch 1/8, NOTE"), for others a line a minute ("  NAME: 3 of 8
+    pictures").
 
     Args:
         name: what is being done.
         total: how much there is to do; 0 if only report() will know.
         unit: what is counted.
     """
-    if sys.stdout.isatty() or live():
+    if _seen():
         return _bar(name, total, unit)
     if unit == "epoch":
         return _line_a_call(name, total, unit)
     return _line_a_minute(name, total, unit)
 
 
+def watched(items: Iterable[T], name: str, total: int) -> Iterator[T]:
+    """Yields the items, one a picture, and counts them in a bar where somebody watches.
+
+    Elsewhere it prints nothing: this is for what notebooks compute on the fly, between stages. Of
+    two that are nested, the outer one has the bar.
+    """
+    global _watching
+    if _watching or not _seen():
+        yield from items
+        return
+    _watching, report = True, progress(name, total)
+    try:
+        for done, item in enumerate(items, start=1):
+            report(done)  # first: a zip may never ask for more than the last item
+            yield item
+    finally:
+        _watching = False
+
+
+def _seen() -> bool:
+    return sys.stdout.isatty() or live()
+
+
 def _bar(name: str, total: int, unit: str) -> Callable[..., None]:
     from tqdm.auto import tqdm
 
+    epochs = unit == "epoch"
+
     def opened(total: int) -> Any:
-        return tqdm(desc=name, unit=unit, total=total or None)
+        delay = 0 if epochs else _DELAY
+        return tqdm(desc=name, unit=unit, total=total or None, delay=delay, leave=epochs)
 
     # the first epoch is long, so its bar shows at once; pictures may never come, if a list is wrong
-    bar = opened(total) if unit == "epoch" else None
+    bar = opened(total) if epochs else None
 
     def report(done: int, total: int = total, note: str = "") -> None:
         nonlocal bar

@@ -67,7 +67,7 @@ def test_run_refuses_a_directory_made_with_other_settings(tmp_path, capsys):
     assert main(["run", *asked]) == 2
     assert "seed = 3, not 4" in capsys.readouterr().err
     assert file.read_bytes() == before
-    assert [f.name for f in (tmp_path / "run").iterdir()] == ["settings.json"]
+    assert [f.name for f in (tmp_path / "run").glob("[!.]*")] == ["settings.json"]
 
 
 def test_settings_lists_every_setting(capsys):

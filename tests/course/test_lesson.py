@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from aelib.course import lesson, notebook
+from aelib.course import lesson
 from aelib.course.lesson import LARGEST, PACKED, cleaned, pack
+from aelib.pipeline import directory
 from aelib.pipeline.run import NOTEBOOKS, Run, RunError
 from aelib.pipeline.settings import make
+from aelib.pipeline.verify import verify
 from aelib.support.files import ROOT
 
 COMMITTED = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -77,45 +80,62 @@ def test_a_packed_run_unpacks_to_the_same_finished_stages(tmp_path, monkeypatch)
     (run.directory / "network.partial" / "x").write_text("")
     packed = pack(run)
     assert pack(run) == packed
-    monkeypatch.setattr(lesson, "PACKED", tmp_path / "lesson.tar.xz")
-    monkeypatch.setattr(lesson, "ROOT", tmp_path)
-    lesson.PACKED.write_bytes(packed)
-    (tmp_path / "lesson.json").write_text(
-        json.dumps({"sha256": hashlib.sha256(packed).hexdigest()})
-    )
+    ship(monkeypatch, tmp_path, packed)
     there = Run(lesson.unpack(), "smoke")
+    assert there.directory == tmp_path / "runs" / "lesson"
     assert there.settings == run.settings and there.json("numbers", "x.json") == [1]
     assert not (there.directory / "network.partial").exists()
     shutil.rmtree(there.directory)
     lesson.PACKED.write_bytes(packed[:-1])
     with pytest.raises(RunError, match="not what was shipped"):
         lesson.unpack()
-    assert not there.directory.exists()
+    assert list(there.directory.parent.iterdir()) == []
 
 
-def test_a_notebook_opens_the_shipped_run_only_when_nothing_was_asked_for_or_computed(
-    tmp_path, monkeypatch
+def ship(monkeypatch, folder, packed):
+    """Make `folder` a project that ships this run."""
+    monkeypatch.delenv("AELIB_RUNS", raising=False)
+    monkeypatch.setattr(lesson, "PACKED", folder / "lesson.tar.xz")
+    monkeypatch.setattr(lesson, "ROOT", folder)
+    monkeypatch.setattr(directory, "ROOT", folder)
+    lesson.PACKED.write_bytes(packed)
+    digest = hashlib.sha256(packed).hexdigest()
+    (folder / "lesson.json").write_text(json.dumps({"sha256": digest}))
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_class_shares_the_projects_run_and_each_has_a_folder_of_his_own(
+    tiny_run, tmp_path, monkeypatch, links
 ):
-    monkeypatch.setattr(notebook, "ROOT", tmp_path)
-    monkeypatch.setattr(notebook.lesson, "unpack", lambda: tmp_path / "runs" / "lesson")
-    opened = []
-    monkeypatch.setattr(
-        notebook,
-        "Run",
-        lambda directory, profile, **plain: (
-            opened.append(str(directory)) or Run(tmp_path / "any", "smoke")
-        ),
-    )
-    for parameters in (
-        {"seed": None},
-        {"seed": 1},
-        {"profile": "smoke", "seed": None},
-        {"run_dir": "runs/mine"},
-    ):
-        notebook.start({"profile": "classroom", "run_dir": ""} | parameters)
-    (tmp_path / "runs" / "classroom").mkdir(parents=True)
-    notebook.start({"profile": "classroom", "run_dir": ""})
-    assert opened == [str(tmp_path / "runs" / "lesson"), "", "", "runs/mine", ""]
+    ship(monkeypatch, tmp_path, b"not looked at")
+    shared = tmp_path / "runs" / "lesson"
+    shutil.copytree(tiny_run.directory, shared)
+    if not links:  # another disk
+
+        def refused(*_):
+            raise OSError("no links")
+
+        monkeypatch.setattr(os, "link", refused)
+    for name in ("ann", "bob"):
+        monkeypatch.setenv("AELIB_RUNS", str(tmp_path / name / "runs"))
+        own = Run(lesson.unpack(), "smoke")
+        assert own.directory == tmp_path / name / "runs" / "lesson"
+        assert own.finished("network-AE+PSL++") and verify(own.directory) == []
+        weights = [run / "classifier-1" / "weights.safetensors" for run in (own.directory, shared)]
+        assert os.path.samefile(*weights) == links
+        with own.making("mine") as made:  # his own stages go into his own folder
+            (made / "x.json").write_text("[1]")
+        assert not (shared / "mine").exists() and not (shared / "results.json.tmp").exists()
+    assert verify(shared) == []
+
+
+def test_a_folder_that_cannot_be_written_names_the_cure(tmp_path, monkeypatch):
+    run = Run(tmp_path / "a", "smoke")
+    (run.directory / "timings.jsonl").write_text("")
+    ship(monkeypatch, tmp_path, pack(run))
+    (tmp_path / "runs").write_text("a file where a folder should be")
+    with pytest.raises(RunError, match="set AELIB_RUNS to a folder of your own"):
+        lesson.unpack()
 
 
 def test_the_shipped_run_was_made_with_this_versions_classroom_settings():

@@ -92,3 +92,13 @@ def test_a_fingerprint_changes_with_what_it_is_of(items):
     longer = now()
     items[0].photo.unlink()
     assert len({first, longer, now()}) == 3
+
+
+def test_the_first_pictures_and_their_masks_stay_together(items):
+    pictures = photo_pictures(items, ("cat", "dog"), 0)
+    truth = photo_truth(items, ("cat", "dog"), ("cat", "dog"), 0)
+    one, masks = pictures.first(1), truth.first(1)
+    assert one.ids == pictures.ids[:1] and one.classes == pictures.classes and len(one) == 1
+    np.testing.assert_array_equal(one.images[0], pictures.images[0])
+    np.testing.assert_array_equal(one.labels, pictures.labels[:1])
+    assert len(masks.masks) == len(masks.parts) == 1 and masks.part_names == PHOTO_PARTS

@@ -73,7 +73,7 @@ def begin(tiny_runs, tmp_path):
     """What each reader is first given, by reader."""
     from PIL import Image
 
-    stage = tiny_runs[0].directory / "seeds-1"
+    stage = tiny_runs[0].directory / "pseudo-masks-1"
     with Image.open(stage / "train-00000.png") as image:
         image.convert("L").resize((8, 8)).save(tmp_path / "small.jpg")
         image.resize((8, 8)).save(tmp_path / "small.png")

@@ -53,11 +53,11 @@ def test_full_at_any_point_the_run_is_intact_and_goes_on_when_there_is_room(
 
 def test_read_only_a_finished_run_is_read_and_an_unfinished_one_refused_by_name(disk, tiny_runs):
     shutil.copytree(tiny_runs[0].directory, disk / "run")
-    shutil.rmtree(disk / "run" / "seeds-2")
+    shutil.rmtree(disk / "run" / "pseudo-masks-2")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     run = Run(disk / "run", "smoke")
     assert len(stages.regions(run, 2)) == TINY["train_images"]
-    with pytest.raises(RunError, match=r"seeds-2 stopped: .*Read-only file system"):
+    with pytest.raises(RunError, match=r"pseudo-masks-2 stopped: .*Read-only file system"):
         stages.make_pseudo_masks(run, 2)
     with pytest.raises(
         RunError, match="cannot be written: Read-only file system; choose another one"

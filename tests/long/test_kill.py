@@ -28,16 +28,18 @@ sys.exit(main(["run", *sys.argv[2:]]))
 # a left-over kernel has a second to live: it must not finish the whole run in it
 SLOW = """
 import time
-from aelib.pipeline import run as runs
-from aelib.pipeline.stages import checkpoint
+from aelib.pipeline.stages import checkpoint, data, mining, pseudo_masks, scoring, segmentation
 
-save, write = checkpoint.save_checkpoint, runs.manifest.write
+def slowly(function):
+    return lambda *words, **more: time.sleep(0.6) or function(*words, **more)
 
-def slow(function):
-    return lambda *arguments: time.sleep(0.6) or function(*arguments)
+def progress(*words, report=checkpoint.progress, **more):
+    told = report(*words, **more)
+    return lambda *words, **more: told(*words, **more) or time.sleep(0.6)
 
-checkpoint.save_checkpoint = slow(save)
-runs.manifest.write = slow(write)
+checkpoint.progress = progress
+for module in (data, mining, pseudo_masks, scoring, segmentation):
+    module.write_json = slowly(module.write_json)
 """
 CELLS = [
     "from aelib.course import start\n\nrun = start(globals())",

@@ -219,6 +219,7 @@ def test_an_interrupted_stage_goes_on_to_the_same_files(tmp_path, monkeypatch):
     killed_after(monkeypatch, 2, lambda: stages.mine(broken, 1))
     assert not broken.finished("classifier-1")
     stages.mine(broken, 1)
-    for name in ("weights.safetensors", "regions.safetensors", "log.json"):
-        ours, theirs = (run.file("classifier-1", name) for run in (whole, broken))
+    files = [("classifier-1", "weights.safetensors"), ("classifier-1", "log.json")]
+    for stage, name in [*files, ("regions-1", "regions.safetensors")]:
+        ours, theirs = (run.file(stage, name) for run in (whole, broken))
         assert ours.read_bytes() == theirs.read_bytes()

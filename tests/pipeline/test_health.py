@@ -109,9 +109,9 @@ def test_nan_in_the_saliency_stops_the_stage_and_says_which(tmp_path, monkeypatc
 def test_nan_in_the_cams_stops_the_stage_and_says_which(tmp_path, monkeypatch):
     run = Run(tmp_path / "run", "smoke", **TINY)
     monkeypatch.setattr(mining, "cam", lambda model, x, *_: x[:, :1] * torch.nan)
-    with pytest.raises(RunError, match=r"^classifier-1 stopped: .*are NaN or infinite"):
+    with pytest.raises(RunError, match=r"^regions-1 stopped: .*are NaN or infinite"):
         stages.mine(run, 1)
-    assert not run.finished("classifier-1")
+    assert not run.finished("regions-1")
 
 
 def test_nan_in_the_loss_stops_the_stage_and_says_where(tmp_path, monkeypatch):

@@ -69,7 +69,8 @@ def test_everything_is_made_and_whole(finished):
     with_ceiling = [run.finished(f"{made}-{stages.FULL}") for made in ("network", "scores")]
     assert with_ceiling == [kind != "folder without masks"] * 2
     log = run.json("data", "log.json")
-    assert log["pictures"] == {"train": 8, "val": 4} and log["weights"] is None
+    assert log["pictures"] == 8 and log["weights"] is None
+    assert run.json("data-val", "log.json")["pictures"] == 4
 
 
 def test_the_mean_pixel_is_that_of_all_pixels(finished):
@@ -84,7 +85,7 @@ def test_every_label_map_has_its_pictures_size_and_classes_of_its_labels(finishe
     _, run = finished
     train = stages.pictures(run, "train")
     assert len({image.shape for image in train.images}) > 5
-    for stage in ("saliency", "seeds-1", "seeds-2", "refined"):
+    for stage in ("saliency", "pseudo-masks-1", "pseudo-masks-2", "refined"):
         maps = run.images(stage, train.ids)
         for image, labels, made in zip(train.images, train.labels, maps, strict=True):
             assert made.shape == image.shape[:2]
@@ -114,7 +115,7 @@ def test_training_gets_the_crops_the_regions_and_the_whole_recipe(finished, tmp_
     with pytest.raises(KeyboardInterrupt):
         stages.train_network(other, "AE-step1")
     pictures, erased = stages.pictures(other, "train"), stages.regions(other, 1)
-    masks = other.images("seeds-1", pictures.ids)
+    masks = other.images("pseudo-masks-1", pictures.ids)
     wanted = {"optimiser": "sgd", "learning_rate": 1e-3, "batch_size": 4, "epochs": 2} | more
     network_factor = wanted.pop("network_last_layer_factor")
     alone = [{"last_layer_factor": 10.0, "seed": 202}]
@@ -132,7 +133,7 @@ def test_training_gets_the_crops_the_regions_and_the_whole_recipe(finished, tmp_
 def test_pseudo_masks_are_the_merge_rule_pixel_by_pixel(finished):
     _, run = finished
     train, threshold = stages.pictures(run, "train"), run.settings.background_threshold
-    pairs = zip(run.images("seeds-2", train.ids), run.images("saliency", train.ids), strict=True)
+    pairs = zip(run.images("pseudo-masks-2", train.ids), run.images("saliency", train.ids), strict=True)
     for i, (mask, gray) in enumerate(pairs):
         region = stages.regions(run, 2)[i]
         for y, x in np.ndindex(mask.shape):
@@ -155,7 +156,7 @@ def test_regions_on_disk_are_the_rule_on_the_cams(finished):
     pairs = zip(train.ids, train.labels, strict=True)
     keys = {f"{name}/{c}" for name, labels in pairs for c in np.flatnonzero(labels)}
     for step in (1, 2):
-        bits = load_file(run.directory / f"classifier-{step}" / "regions.safetensors")
+        bits = load_file(run.directory / f"regions-{step}" / "regions.safetensors")
         model = stages.classifier(run, step)
         assert {*bits} == keys
         for i, name in enumerate(train.ids):
@@ -232,7 +233,6 @@ def test_workers_and_loaders_change_no_file(finished, tmp_path):
     again = photo_run(tmp_path / "again", run.directory.parent / "photos", kind, **more)
     make_everything(again)
     files = [f.relative_to(run.directory) for f in run.directory.glob("*/[!.]*")]
-    files = [file for file in files if file.name != "manifest.json"]  # it has the settings
     assert len(files) > 40
     for file in files:
         assert (again.directory / file).read_bytes() == (run.directory / file).read_bytes(), file
@@ -258,8 +258,9 @@ def test_a_resumed_training_on_crops_is_the_uninterrupted_one(tmp_path, monkeypa
     assert not broken.finished("classifier-2")
     assert (broken.directory / "classifier-2.partial" / ".checkpoint").exists()
     stages.mine(broken, 2)
-    for name in ("weights.safetensors", "regions.safetensors", "log.json"):
-        one, other = (run.file("classifier-2", name) for run in (whole, broken))
+    files = [("classifier-2", "weights.safetensors"), ("classifier-2", "log.json")]
+    for stage, name in [*files, ("regions-2", "regions.safetensors")]:
+        one, other = (run.file(stage, name) for run in (whole, broken))
         assert one.read_bytes() == other.read_bytes()
 
 
@@ -270,7 +271,7 @@ def nothing_was_made(run: Run) -> bool:
     """Neither a finished stage, nor a file that looks like one's."""
     files = [file for file in run.directory.rglob("*") if file.is_file()]
     left = {file.relative_to(run.directory).as_posix() for file in files}
-    left -= {".stage.lock", ".course.lock"}
+    left -= {".stage.lock", ".course.lock", ".settings.json"}
     return left == {"settings.json"} and not run.finished("data") and verify(run.directory) == []
 
 
@@ -389,7 +390,7 @@ def test_a_run_is_of_the_photographs_it_began_with(tmp_path, change):
             make(Run(begun.directory, "smoke"))
         missing = "p0.png is missing" in str(error.value)
         assert missing == (change is _one_photograph_less)
-    assert {f.name for f in begun.directory.iterdir() if f.is_dir()} == {"data"}
+    assert {f.name for f in begun.directory.iterdir() if f.is_dir()} == {"data", "data-val"}
 
 
 @pytest.mark.parametrize("change", PHOTOGRAPHS)
@@ -420,7 +421,7 @@ def test_the_data_set_is_opened_once_and_photographs_are_compared_once_a_stage(
     fingerprint = inputs.fingerprint
 
     def opening(*arguments, **named):
-        opened.append(arguments)
+        opened.append(tuple(named["limits"]))
         return Folder(*arguments, **named)
 
     def comparing(pictures):
@@ -430,15 +431,16 @@ def test_the_data_set_is_opened_once_and_photographs_are_compared_once_a_stage(
     monkeypatch.setattr(inputs, "Folder", opening)
     monkeypatch.setattr(inputs, "fingerprint", comparing)
     run = photo_run(tmp_path / "run", tmp_path / "photos")
+    whole = [("train", "val"), ("train",), ("val",)]  # the check opens both splits together
     stages.prepare(run)
-    assert len(opened) == 1 and compared == []
+    assert opened == whole and compared == []
     stages.mine(run, 1)
-    assert compared == [8, 4]  # both splits
+    assert compared == [8, 8]  # classifier-1 and regions-1 read the training split
     for _ in range(3):
         stages.regions(run, 1)
         stages.mine(run, 1)
     stages.score_mined(run, 1)
-    assert compared == [8, 4] * 2 and len(opened) == 1
+    assert compared == [8] * 3 and opened == whole
 
 
 def test_a_run_is_scored_on_the_photographs_it_began_with(tmp_path):
@@ -454,7 +456,7 @@ def test_a_run_is_scored_on_the_photographs_it_began_with(tmp_path):
 def test_a_run_that_an_older_aelib_began_is_refused_in_words(tmp_path):
     run = photo_run(tmp_path / "run", tmp_path / "photos")
     with run.making("data", []) as made:
-        write_json(made / "log.json", {"pictures": {}, "mean_pixel": [0, 0, 0], "weights": None})
+        write_json(made / "log.json", {"pictures": 8, "mean_pixel": [0, 0, 0], "weights": None})
     for ask in (lambda: stages.pictures(run, "train"), lambda: stages.classes_of(run)):
         with pytest.raises(RunError, match="an older aelib made it: choose another run directory"):
             ask()
@@ -487,7 +489,8 @@ def test_a_run_is_of_the_weights_it_began_with(tmp_path):
         what = r"the weights in w\.safetensors are not what .*run began with"
         with pytest.raises(RunError, match=what):
             train()
-    assert run.finished("data") and not list(run.directory.glob("*-*/manifest.json"))
+    made = {file.parent.name for file in run.directory.glob("*/manifest.json")}
+    assert made == {"data", "data-val"}
 
 
 def test_maps_of_larger_photographs_are_of_their_full_size(tmp_path):

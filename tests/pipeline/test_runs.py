@@ -9,9 +9,12 @@ import torch
 from PIL import Image
 
 from aelib.datasets.photos import palette, save_mask
+from aelib.pipeline import directory, manifest
 from aelib.pipeline import run as run_module
+from aelib.pipeline.directory import runs_folder
 from aelib.pipeline.run import Run, RunError, peak_memory_mb, save_tensors
 from aelib.pipeline.settings import make
+from aelib.pipeline.verify import verify
 from aelib.support.files import write_json
 
 
@@ -74,12 +77,32 @@ def test_wrong_settings_make_no_directory(tmp_path):
 def test_relative_directories_count_from_the_root_not_from_here(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    monkeypatch.setattr(run_module, "ROOT", tmp_path / "root")
+    for module in (run_module, directory):
+        monkeypatch.setattr(module, "ROOT", tmp_path / "root")
+    monkeypatch.delenv("AELIB_RUNS", raising=False)
     assert Run("x/y", "smoke").directory == tmp_path / "root/x/y"
     assert Run("", "smoke").directory == tmp_path / "root/runs/smoke"
-    assert (tmp_path / "root/runs/smoke/settings.json").exists() and not list(
-        (tmp_path / "elsewhere").iterdir()
-    )
+    assert (tmp_path / "root/runs/smoke/settings.json").exists()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_runs_lie_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("AELIB_RUNS", str(tmp_path / "mine"))
+    assert runs_folder() == tmp_path / "mine"
+    assert Run("", "smoke").directory == tmp_path / "mine" / "smoke"
+    monkeypatch.setenv("AELIB_RUNS", "~/mine")
+    assert runs_folder() == Path.home() / "mine"
+
+
+def test_what_changes_no_number_is_not_refused_and_holds_as_asked(run):
+    assert run.settings.workers == 2
+    again = Run(run.directory, "smoke", workers=1)
+    assert again.settings.workers == 1 and again.finished("stage")
+    with again.making("next"):
+        pass
+    again.seal()
+    assert Run(run.directory, "smoke").settings.workers == 2
+    assert verify(run.directory) == []
 
 
 def test_an_empty_directory_will_do_and_a_strangers_will_not(tmp_path):
@@ -234,8 +257,8 @@ def test_a_file_that_the_stage_never_wrote_is_refused(run):
 
 
 def test_a_stage_that_was_not_made_says_what_to_do(run):
-    with pytest.raises(RunError, match="seeds-3 is needed and not there: run"):
-        run.json("seeds-3", "x.json")
+    with pytest.raises(RunError, match="pseudo-masks-3 is needed and not there: run"):
+        run.json("pseudo-masks-3", "x.json")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"files": {', b"\xff", b"{}", b"[]", b'{"files": 3}'])

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -128,7 +129,8 @@ def test_step_two_trains_on_pictures_without_what_step_one_found(finished, tmp_p
 
     monkeypatch.setattr(mining, "fit_resumably", stop)
     run = Run(tmp_path / "copy", "smoke", **SHORT)
-    (run.directory / "classifier-1").symlink_to(finished.directory / "classifier-1")
+    for name in ("classifier-1", "regions-1"):
+        (run.directory / name).symlink_to(finished.directory / name)
     with pytest.raises(KeyboardInterrupt):
         stages.mine(run, 2)
     train, erased = stages.pictures(run, "train"), stages.regions(finished, 1)
@@ -202,22 +204,19 @@ def test_confidences_are_the_classifier_on_the_whole_picture(finished):
 
 def test_a_stage_without_what_it_needs_says_what_is_missing(tmp_path):
     run = Run(tmp_path / "run", "smoke", **SHORT)
-    with pytest.raises(RunError, match=r"classifier-1 is needed .* first"):
+    with pytest.raises(RunError, match=r"regions-1 is needed .* first"):
         stages.mine(run, 2)
     # what was checked, and no more
     there = {f.name for f in run.directory.glob("[!.]*")}
-    assert there == {"settings.json", "timings.jsonl", "data"}
+    assert there == {"settings.json", "timings.jsonl", "data", "data-val"}
 
 
 def test_a_truncated_artefact_is_named_with_the_cure(finished, tmp_path):
     run = Run(tmp_path / "run", "smoke", **SHORT)
-    broken = run.directory / "classifier-1"
-    broken.mkdir()
-    for file in (finished.directory / "classifier-1").iterdir():
-        content = file.read_bytes()
-        if file.name == "regions.safetensors":
-            content = content[: len(content) // 2]
-        (broken / file.name).write_bytes(content)
+    for name in ("classifier-1", "regions-1"):
+        shutil.copytree(finished.directory / name, run.directory / name)
+    broken = run.directory / "regions-1" / "regions.safetensors"
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
     what = r"regions.safetensors is not what was written .*; delete the folder"
     with pytest.raises(RunError, match=what):
         stages.mine(run, 2)
@@ -233,7 +232,8 @@ def test_results_are_json_with_the_mean_of_the_classes(finished):
 
 
 def test_every_folder_of_a_run_is_found_with_what_its_stage_is_called_with(finished):
-    wanted = {"data": (), "saliency": (), "refined": (), "seeds-2": (2,), "classifier-1": (1,)}
+    wanted = {"data": (), "data-val": (), "saliency": (), "refined": (), "classifier-1": (1,)}
+    wanted |= {"regions-2": (2,), "pseudo-masks-2": (2,)}
     wanted |= {"scores-mined-2": (2,), "scores-AE+PSL": ("AE+PSL",), "network-AE-step2": (2,)}
     wanted |= {f"network-{stages.FULL}": (), f"scores-{stages.FULL}": (stages.FULL,)}
     wanted |= {"network-AE+PSL": (), "network-AE+PSL++": (), "scores-AE-step1": ("AE-step1",)}

@@ -59,13 +59,13 @@ def read_only(*_, **__):
 def test_a_read_only_run_is_read_and_refused_by_name_when_a_stage_is_to_be_made(
     tiny_run, monkeypatch
 ):
-    shutil.rmtree(tiny_run.directory / "seeds-2")
+    shutil.rmtree(tiny_run.directory / "pseudo-masks-2")
     monkeypatch.setattr(lock, "open", read_only, raising=False)
     run = Run(tiny_run.directory, "smoke")
     stages.make_pseudo_masks(run, 1)  # finished: nothing to write
     assert len(stages.regions(run, 2)) == TINY["train_images"]
     reason = os.strerror(errno.EROFS)
-    with pytest.raises(RunError, match=rf"seeds-2 stopped: .*{reason}.*{run.directory}"):
+    with pytest.raises(RunError, match=rf"pseudo-masks-2 stopped: .*{reason}.*{run.directory}"):
         stages.make_pseudo_masks(run, 2)
 
 

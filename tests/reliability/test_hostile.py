@@ -100,6 +100,7 @@ PACKED = [
 def test_an_archive_cannot_escape(tmp_path, monkeypatch, packed):
     monkeypatch.setattr(lesson, "PACKED", tmp_path / "lesson.tar.xz")
     monkeypatch.setattr(lesson, "ROOT", tmp_path / "root")
+    monkeypatch.setenv("AELIB_RUNS", str(tmp_path / "root" / "runs"))
     (tmp_path / "root" / "runs").mkdir(parents=True)
     lesson.PACKED.write_bytes(packed)
     about = json.dumps({"sha256": hashlib.sha256(packed).hexdigest()})

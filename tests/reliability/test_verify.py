@@ -17,10 +17,12 @@ from aelib.pipeline.verify import repair, verify
 #: The files of a finished tiny run, written out: this table does not depend on what it tests.
 PICTURES = [f"train-{i:05d}.png" for i in range(TINY["train_images"])]
 MAPS = [*PICTURES, "log.json"]
-MINED = ["weights.safetensors", "regions.safetensors", "log.json"]
-MADE = {"classifier-1": MINED, "classifier-2": MINED, "data": ["log.json"]}
-MADE |= {"saliency": MAPS, "seeds-1": MAPS, "seeds-2": MAPS, "refined": PICTURES}
-MADE |= {f"network-{name}": ["weights.safetensors", "log.json"] for name in NETWORKS}
+TRAINED = ["weights.safetensors", "log.json"]
+MADE = {"data": ["log.json"], "data-val": ["log.json"]}
+MADE |= {f"classifier-{k}": TRAINED for k in (1, 2)}
+MADE |= {f"regions-{k}": ["regions.safetensors", "log.json"] for k in (1, 2)}
+MADE |= {"saliency": MAPS, "pseudo-masks-1": MAPS, "pseudo-masks-2": MAPS, "refined": PICTURES}
+MADE |= {f"network-{name}": TRAINED for name in NETWORKS}
 MADE |= {f"scores-{name}": ["scores.json"] for name in (*NETWORKS, "mined-1", "mined-2")}
 LOOSE = ["settings.json", "timings.jsonl", "results.json", "manifest.json"]
 LOOSE += ["notebooks/01_cam.ipynb", "report/index.html"]
@@ -56,7 +58,7 @@ def begun(capsys) -> list[str]:
 def test_the_table_holds_every_file_of_a_run(tiny_runs):
     run = tiny_runs[0].directory
     there = {file.relative_to(run).as_posix() for file in run.rglob("*") if file.is_file()}
-    assert there - {".stage.lock"} == set(FILES)
+    assert there - {".stage.lock", ".settings.json"} == set(FILES)
 
 
 def test_every_damage_to_every_file_is_found_and_named_and_nothing_else(tiny_run, tiny_runs, count):
@@ -122,27 +124,27 @@ def test_what_is_no_stage_is_repaired_without_making_a_stage(
 
 
 def test_a_whole_stage_of_another_run_or_place_is_refused(tiny_run, tiny_runs):
-    shutil.rmtree(tiny_run.directory / "seeds-1")
-    for source in (tiny_runs[1].directory / "seeds-1", tiny_run.directory / "seeds-2"):
-        shutil.copytree(source, tiny_run.directory / "seeds-1")
+    shutil.rmtree(tiny_run.directory / "pseudo-masks-1")
+    for source in (tiny_runs[1].directory / "pseudo-masks-1", tiny_run.directory / "pseudo-masks-2"):
+        shutil.copytree(source, tiny_run.directory / "pseudo-masks-1")
         foreign = "belongs to another run or stage"
         with pytest.raises(RunError, match=rf"manifest\.json {foreign}; delete the folder"):
-            tiny_run.file("seeds-1", "train-00000.png")
-        assert ("seeds-1/manifest.json", foreign) in verify(tiny_run.directory)
-        shutil.rmtree(tiny_run.directory / "seeds-1")
-    assert ("seeds-1", "is missing") in verify(tiny_run.directory)
+            tiny_run.file("pseudo-masks-1", "train-00000.png")
+        assert ("pseudo-masks-1/manifest.json", foreign) in verify(tiny_run.directory)
+        shutil.rmtree(tiny_run.directory / "pseudo-masks-1")
+    assert ("pseudo-masks-1", "is missing") in verify(tiny_run.directory)
 
 
 def test_a_strangers_file_is_named_and_set_aside_but_never_deleted(tiny_run):
-    for place in ("", "seeds-1/", "notebooks/"):
+    for place in ("", "pseudo-masks-1/", "notebooks/"):
         (tiny_run.directory / f"{place}thesis.tex").write_text("years of work")
     strange = "was not written by the run"
-    wanted = [(f"{place}thesis.tex", strange) for place in ("notebooks/", "seeds-1/", "")]
+    wanted = [(f"{place}thesis.tex", strange) for place in ("notebooks/", "pseudo-masks-1/", "")]
     assert verify(tiny_run.directory) == wanted
     repair(tiny_run.directory)
-    assert (tiny_run.directory / "damaged/1/seeds-1/thesis.tex").read_text() == "years of work"
-    assert tiny_run.finished("seeds-1")
-    assert not (tiny_run.directory / "seeds-1/thesis.tex").exists()
+    assert (tiny_run.directory / "damaged/1/pseudo-masks-1/thesis.tex").read_text() == "years of work"
+    assert tiny_run.finished("pseudo-masks-1")
+    assert not (tiny_run.directory / "pseudo-masks-1/thesis.tex").exists()
 
 
 def test_a_stage_that_comes_out_otherwise_makes_anew_what_was_made_from_it(tiny_run, capsys):
@@ -158,14 +160,14 @@ def test_a_stage_that_comes_out_otherwise_makes_anew_what_was_made_from_it(tiny_
         for name, content in kept.items():
             (folder / name).write_bytes(content)
         (folder / "log.json").write_text(json.dumps(log | {"losses": [0.5]}))
-    assert not tiny_run.finished("seeds-2") and tiny_run.finished("seeds-1")
-    with pytest.raises(RunError, match="seeds-2 was made from classifier-2, made anew since"):
-        tiny_run.images("seeds-2", ("train-00000",))
+    assert not tiny_run.finished("pseudo-masks-2") and tiny_run.finished("pseudo-masks-1")
+    with pytest.raises(RunError, match="pseudo-masks-2 was made from classifier-2, made anew since"):
+        tiny_run.images("pseudo-masks-2", ("train-00000",))
     stale = "is out of date, the next run makes it again: it was made from another classifier-2"
-    assert ("seeds-2/manifest.json", stale) in verify(tiny_run.directory)
+    assert ("pseudo-masks-2/manifest.json", stale) in verify(tiny_run.directory)
     capsys.readouterr()
     make_everything(tiny_run)
-    assert begun(capsys) == ["scores-mined-2", "seeds-2"]  # S came out the same: its networks stay
+    assert begun(capsys) == ["scores-mined-2", "pseudo-masks-2"]  # S came out the same: its networks stay
 
 
 KINDS = ["creatures", "warm", "voc", "folder", "folder without masks", "folder with maps"]
@@ -211,11 +213,11 @@ def test_a_stage_declares_exactly_what_it_reads(tmp_path, monkeypatch, kind):
 def test_the_command_lists_repairs_and_tells_by_its_status(tiny_run, capsys, monkeypatch):
     monkeypatch.chdir(tiny_run.directory.parent)
     assert main(["verify", "run"]) == 0 and "all as it was written" in capsys.readouterr().out
-    (tiny_run.directory / "seeds-1" / "train-00003.png").write_bytes(b"")
+    (tiny_run.directory / "pseudo-masks-1" / "train-00003.png").write_bytes(b"")
     assert main(["verify", "run"]) == 1
-    assert "seeds-1/train-00003.png is not what was written" in capsys.readouterr().out
+    assert "pseudo-masks-1/train-00003.png is not what was written" in capsys.readouterr().out
     assert main(["verify", "--repair", "run"]) == 0
-    assert "seeds-1: set aside in damaged/1" in capsys.readouterr().out
+    assert "pseudo-masks-1: set aside in damaged/1" in capsys.readouterr().out
     assert main(["verify", "nowhere"]) == 2 and "no run directory" in capsys.readouterr().err
 
 

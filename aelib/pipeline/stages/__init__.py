@@ -1,12 +1,13 @@
 """The stages of the method. Each reads what earlier ones left in the run, and adds its own folder.
 
-    data           what was checked of the inputs before any training; the mean pixel
-    classifier-K   a step of adversarial erasing: weights, mined regions, losses
-    saliency       a saliency map for each training picture
-    seeds-K        S, the pseudo-masks, from the regions of K steps and the saliency
-    network-NAME   a segmentation network: weights, losses
-    refined        what the PSL network and the CRF make of the training split; PSL++ learns from it
-    scores-NAME    a network's confusion matrices on val, without and with CRF
+    data, data-val    what the run begins with, of either split: checked before any training
+    classifier-K      a step of adversarial erasing: weights, losses
+    regions-K         what that classifier's CAMs mine, thresholded
+    saliency          a saliency map for each training picture
+    pseudo-masks-K    S, from the regions of K steps and the saliency
+    network-NAME      a segmentation network: weights, losses
+    refined           what the PSL network and the CRF make of the training split, for PSL++
+    scores-NAME       a network's confusion matrices on val, without and with CRF
 
 A finished stage returns at once, so a notebook may be run again at no cost. Only `scoring` sees a
 true mask.
@@ -44,12 +45,14 @@ from .segmentation import (
     refined,
     train_network,
 )
-from .stage import Stage, find, stage
+from .stage import Stage, find, make, stage
+from .whole import all_names
 
 __all__ = [
     "FULL",
     "MinedRegions",
     "Stage",
+    "all_names",
     "answer",
     "cams",
     "classes_of",
@@ -62,6 +65,7 @@ __all__ = [
     "find_saliency",
     "has_truth",
     "load_checkpoint",
+    "make",
     "make_pseudo_masks",
     "mean_pixel",
     "mine",

@@ -1,43 +1,81 @@
-"""The stage `data`: all inputs are checked at once, before anything is trained."""
+"""The stages `data` and `data-val`: all inputs are checked, before anything is trained."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_all_start_methods
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...datasets.base import Pictures, fingerprint, full_sizes
+from ...datasets.base import fingerprint, full_sizes
 from ...datasets.saliency_maps import check_maps
+from ...models import LargeFOV
+from ...support.errors import InputError
 from ...support.files import ROOT, refuse, write_json
 from ...support.progress import progress
 from ..run import Run
 from . import inputs
-from .networks import UNTRAINED, pretrained
+from .networks import load_weights
 from .stage import stage
 
 
-@stage("data", settings=(*inputs.DATA, *UNTRAINED, "loaders", "workers", "saliency_maps"))
-def prepare(run: Run, made: Path) -> None:
-    """Makes `data`: checks photographs, masks, saliency maps and weights, each once.
+def prepare(run: Run) -> None:
+    """Makes `data` and `data-val`: checks photographs, masks, saliency maps and weights, each once.
 
-    log.json {"pictures": {split: count}, "mean_pixel": RGB in [0, 255], "weights": what the
-    backbone starts from, or None}; of photographs also "classes" and
-    "photographs": {split: `fingerprint`}.
+    What is checked decides whether there is a run, and no number of it. What the run begins with
+    is remembered: of the training split in `data`, of the validation split in `data-val`.
 
     Raises:
-        ValueError: all that is wrong with weights, data and saliency maps (those of a right list),
+        InputError: all that is wrong with weights, data and saliency maps (those of a right list),
             in one message; or a picture is in both splits.
     """
+    _remember_train(run)
+    _remember_val(run)
+
+
+@stage("data", settings=(*inputs.TRAIN, "backbone", "weights", "fc_weights"))
+def _remember_train(run: Run, made: Path) -> None:
+    """Makes `data`, the facts of the training split.
+
+    log.json {"pictures": their number, "mean_pixel": RGB in [0, 255], "weights": what the backbone
+    starts from, or None}; of photographs also "classes" and "photographs": `fingerprint`.
+    """
+    check_inputs(run)
+    s, train = run.settings, inputs.pictures(run, "train")
+    mean = train.mean_pixel().tolist()
+    log = {"pictures": len(train), "mean_pixel": mean, "weights": _weights(run)}
+    if inputs.of_photographs(s):
+        log |= {"classes": train.classes, "photographs": fingerprint(train)}
+    write_json(made / "log.json", log)
+
+
+@stage("data-val", settings=inputs.VAL)
+def _remember_val(run: Run, made: Path) -> None:
+    """Makes `data-val`: log.json {"pictures": how many}; of photographs also "photographs"."""
+    check_inputs(run)
+    val = inputs.pictures(run, "val")
+    log: dict[str, Any] = {"pictures": len(val)}
+    if inputs.of_photographs(run.settings):
+        log["photographs"] = fingerprint(val)
+    write_json(made / "log.json", log)
+
+
+def check_inputs(run: Run) -> None:
+    """Look at all that a run begins with, once: `data` and `data-val` ask for it.
+
+    Raises:
+        InputError: as `prepare`.
+    """
+    if inputs.inputs(run).checked:
+        return
     s = run.settings
     problems: list[str] = []
-    weights = None
+    inputs.reopen(run)
     with _noted(problems):
-        if s.weights != "random":
-            weights = pretrained(s, outputs=1)[1]
+        _weights(run, LargeFOV(1, s.backbone, s.dropout, s.frozen))
     with _noted(problems):
-        inputs.reopen(run)
         inputs.dataset(run).check(s.workers, progress("data"))
     if s.loaders and "fork" not in get_all_start_methods():
         problems.append("loaders: this system has no fork, which they need; set it to 0")
@@ -45,18 +83,9 @@ def prepare(run: Run, made: Path) -> None:
         if s.saliency_maps:
             check_maps(ROOT / s.saliency_maps, _readable(run), s.workers)
     if problems:
-        raise ValueError("\n".join(problems))
-    train, val = inputs.pictures(run, "train"), inputs.pictures(run, "val")
-    _refuse_shared(run, train, val)
-    log = {
-        "pictures": {"train": len(train), "val": len(val)},
-        "mean_pixel": train.mean_pixel().tolist(),
-        "weights": weights,
-    }
-    if inputs.of_photographs(s):
-        log["classes"] = train.classes
-        log["photographs"] = {"train": fingerprint(train), "val": fingerprint(val)}
-    write_json(made / "log.json", log)
+        raise InputError("\n".join(problems))
+    _refuse_shared(run)
+    run.inputs.checked = True
 
 
 def mean_pixel(run: Run) -> Tensor:
@@ -66,6 +95,21 @@ def mean_pixel(run: Run) -> Tensor:
     """
     prepare(run)
     return torch.tensor(inputs.from_data(run, "mean_pixel"), dtype=torch.float64) / 255
+
+
+def _weights(run: Run, model: LargeFOV | None = None) -> dict[str, Any] | None:
+    """What the backbone starts from, as `load_weights` says; the file is read once.
+
+    Args:
+        model: to read it into; a plain one by default.
+    """
+    s = run.settings
+    if s.weights == "random":
+        return None
+    asked, known = (s.backbone, s.weights, s.fc_weights), run.inputs.weights
+    if asked not in known:
+        known[asked] = load_weights(s, model or LargeFOV(1, s.backbone))
+    return known[asked]
 
 
 @contextmanager
@@ -91,9 +135,9 @@ def _readable(run: Run) -> dict[str, tuple[int, int]]:
     return known
 
 
-def _refuse_shared(run: Run, train: Pictures, val: Pictures) -> None:
+def _refuse_shared(run: Run) -> None:
     """VOC's lists may share pictures, whatever their names; those of a folder cannot."""
-    s = run.settings
-    names = sorted({*train.ids} & {*val.ids})
+    s, data = run.settings, inputs.dataset(run)
+    names = sorted({*data.pictures("train").ids} & {*data.pictures("val").ids})
     shared = [f"{name} is trained on and scored on" for name in names]
     refuse(f"picture(s) are in {s.train_list} and in {s.val_list}", shared)

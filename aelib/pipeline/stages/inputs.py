@@ -4,53 +4,83 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...datasets.base import DataSet, Pictures, fingerprint
-from ...datasets.creatures import Creatures
+from ...datasets.creatures import CLASSES, Creatures
 from ...datasets.folder import Folder
 from ...datasets.voc import VOC
 from ...support.files import ROOT
 from ..run import Run, RunError
 from ..settings import Settings
 
-#: Settings that say which pictures there are: every stage that looks at a picture reads them.
-DATA = (
-    *("dataset", "data_root", "train_list", "val_list", "classes", "longest_side"),
-    *("seed", "train_images", "val_images"),
-)
+_BOTH = ("dataset", "data_root", "classes", "longest_side", "seed")
+#: Settings that say which pictures a split has: a stage that looks at one reads them.
+TRAIN = (*_BOTH, "train_list", "train_images")
+VAL = (*_BOTH, "val_list", "val_images")
 
 
 @dataclass
 class Inputs:
-    """A run's open data set, and the splits that were compared with what `data` saw."""
+    """A run's open data sets, and what was done with them.
 
-    data: DataSet
+    Attributes:
+        opened: by split; "" for the whole, which only checks open.
+        compared: the splits that were compared with what `data` and `data-val` saw.
+        weights: what a backbone starts from, by the settings that say so.
+        checked: whether all has been checked.
+    """
+
+    opened: dict[str, DataSet] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
+    weights: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    checked: bool = False
 
 
-def dataset(run: Run) -> DataSet:
-    """The run's data set, opened once; `reopen` reads its lists and labels anew."""
+def inputs(run: Run) -> Inputs:
+    """The run's open inputs; `reopen` opens them anew."""
     if run.inputs is None:
         reopen(run)
-    return run.inputs.data
+    return run.inputs
 
 
 def reopen(run: Run) -> None:
-    """Open the run's data set anew: its lists or labels may have been mended."""
-    run.inputs = Inputs(_open(run.settings))
+    """Open the run's data sets anew: lists or labels may have been mended."""
+    run.inputs = Inputs()
 
 
-def _open(s: Settings) -> DataSet:
+def dataset(run: Run, split: str = "") -> DataSet:
+    """The run's data set, opened once.
+
+    Args:
+        split: "train" or "val", to ask for this split only: no setting of the other is read.
+    """
+    opened = inputs(run).opened
+    if split not in opened:
+        opened[split] = _open(run.settings, (split,) if split else ("train", "val"))
+    return opened[split]
+
+
+def _open(s: Settings, splits: tuple[str, ...]) -> DataSet:
+    counts = {split: getattr(s, f"{split}_images") for split in splits}
     if s.dataset == "creatures":
-        return Creatures(s.seed, s.train_images, s.val_images)
+        return Creatures(s.seed, counts.get("train", 0), counts.get("val", 0))
     chosen = {
-        "limits": {"train": s.train_images, "val": s.val_images},
+        "limits": counts,
         "classes": s.class_names,
         "seed": s.seed,
         "longest": s.longest_side,
     }
     if s.dataset == "voc":
-        lists = {"train": s.train_list, "val": s.val_list}
+        lists = {split: getattr(s, f"{split}_list") for split in splits}
         return VOC(ROOT / s.data_root, lists=lists, **chosen)
     return Folder(ROOT / s.data_root, **chosen)
+
+
+def truth_there(settings: Settings) -> bool:
+    """Whether the data set has masks, as all but a folder of one's own must.
+
+    Raises:
+        ValueError: all that is wrong with the data set's lists and labels.
+    """
+    return settings.dataset != "folder" or _open(settings, ("train", "val")).has_truth
 
 
 def of_photographs(settings: Settings) -> bool:
@@ -65,47 +95,48 @@ def pictures(run: Run, split: str) -> Pictures:
         RunError: photographs or labels are not those that the run began with. They are compared
             when first asked for, and again by each stage; masks are not compared.
     """
-    found = dataset(run).pictures(split)
-    if not of_photographs(run.settings) or split in run.inputs.compared:
+    found = dataset(run, split).pictures(split)
+    if not of_photographs(run.settings) or split in inputs(run).compared:
         return found
-    if run.finished("data"):
-        if fingerprint(found) != from_data(run, "photographs")[split]:
+    stage = "data" if split == "train" else "data-val"
+    if run.finished(stage):
+        if fingerprint(found) != from_data(run, "photographs", stage):
             what = f"the photographs or labels of {split} in {ROOT / run.settings.data_root}"
             missing = [file for file in found.images.files if not file.exists()]
             raise changed(run, what, "".join(f"\n  {file} is missing" for file in missing[:20]))
-        run.inputs.compared.add(split)
+        inputs(run).compared.add(split)
     return found
 
 
-def compare(run: Run) -> None:
-    """Compare photographs and labels with what `data` saw; each stage begins so.
+def compare(run: Run, split: str) -> None:
+    """Compare photographs and labels with what `data` or `data-val` saw; each stage begins so.
 
     Raises:
         RunError: they are not those that the run began with.
     """
     if of_photographs(run.settings):
-        dataset(run)
-        run.inputs.compared.clear()
-        for split in ("train", "val"):
-            pictures(run, split)
+        inputs(run).compared.discard(split)
+        pictures(run, split)
 
 
 def classes_of(run: Run) -> tuple[str, ...]:
     """The C classes, in order. Once `data` is made no photograph is needed to know them."""
-    if of_photographs(run.settings) and run.finished("data"):
+    if not of_photographs(run.settings):
+        return CLASSES
+    if run.finished("data"):
         return tuple(from_data(run, "classes"))
     return pictures(run, "train").classes
 
 
-def from_data(run: Run, what: str) -> Any:
-    """What `data` remembers: an entry of its log.json.
+def from_data(run: Run, what: str, stage: str = "data") -> Any:
+    """What `data` or `data-val` remembers: an entry of its log.json.
 
     Raises:
         RunError: it does not remember this: an older aelib made it.
     """
-    log = run.json("data", "log.json")
+    log = run.json(stage, "log.json")
     if what not in log:
-        lacks = f"{run.directory / 'data'} says nothing of its {what}, an older aelib made it"
+        lacks = f"{run.directory / stage} says nothing of its {what}, an older aelib made it"
         raise RunError(f"{lacks}: choose another run directory")
     return log[what]
 

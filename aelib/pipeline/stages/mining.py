@@ -1,6 +1,6 @@
 """Adversarial erasing: a classifier a step, and the regions that it finds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ from ...erasing import (
 )
 from ...models import LargeFOV, classify, scaled
 from ...support.files import write_json
+from ...support.progress import watched
 from .. import health
 from ..run import Run, save_tensors
+from ..settings import Settings
 from .checkpoint import fit_resumably
 from .data import mean_pixel
-from .inputs import DATA, classes_of, pictures
+from .inputs import TRAIN, classes_of, pictures
 from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
 from .stage import stage
 
@@ -30,35 +32,43 @@ from .stage import stage
 CONFIDENCES = ("backbone", "cam_scale", "classification_loss")
 
 
-def classifiers(steps: int) -> list[str]:
-    """The stages of steps 1 to `steps`."""
-    return [f"classifier-{step}" for step in range(1, steps + 1)]
+def mine(run: Run, step: int) -> None:
+    """Step 1, 2, ... of adversarial erasing: erase, train a classifier, threshold its CAMs.
+
+    Makes `classifier-STEP`, and `regions-STEP`, which the thresholds decide.
+    """
+    train_classifier(run, step)
+    find_regions(run, step)
+
+
+def mined(steps: int) -> list[str]:
+    """The stages that hold the regions of steps 1 to `steps`."""
+    return [f"regions-{step}" for step in range(1, steps + 1)]
+
+
+def _classifier_reads(s: Settings, step: int) -> list[str]:
+    warm = s.start == "warm" and step > 1
+    return ["data", *mined(step - 1), *([f"classifier-{step - 1}"] if warm else [])]
 
 
 @stage(
     "classifier-{step}",
-    reads=lambda s, step: ["data", *classifiers(step - 1)],
+    reads=_classifier_reads,
     settings=(
-        *(*DATA, *TRAINING, "classifier_epochs", "last_layer_factor", "classification_loss"),
-        *("start", "cam_scale", "delta", "delta_rule"),
+        *(*TRAIN, *TRAINING, "classifier_epochs", "last_layer_factor", "classification_loss"),
+        "start",
     ),
 )
-def mine(run: Run, made: Path, step: int) -> None:
-    """Step 1, 2, ... of adversarial erasing: erase, train a classifier, threshold its CAMs.
+def train_classifier(run: Run, made: Path, step: int) -> None:
+    """Makes `classifier-STEP`, trained on pictures without the regions of the steps before.
 
-    Makes `classifier-STEP`: weights.safetensors, regions.safetensors (bits, see `regions`),
-    log.json {"losses", "evidence", "warnings"}.
+    weights.safetensors, log.json {"losses", "evidence", "warnings"}.
     """
     s, train = run.settings, pictures(run, "train")
     labels = torch.from_numpy(train.labels)
-    found = regions(run, step - 1)
-    erased = samples(
-        s,
-        train,
-        lambda i: (labels[i].float(),),
-        mean_pixel(run),
-        regions=lambda i: torch.from_numpy(found[i]),
-    )
+    regions_of = _before(run, step)
+    mean = mean_pixel(run)
+    erased = samples(s, train, lambda i: (labels[i].float(),), mean, regions=regions_of)
 
     def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
         return classification_loss(classify(model(image)), label, s.classification_loss)
@@ -70,30 +80,41 @@ def mine(run: Run, made: Path, step: int) -> None:
     numbers = recipe(s, s.classifier_epochs, s.last_layer_factor, step)
     losses = fit_resumably(model, erased, loss, numbers, made)
     save_tensors(made / "weights.safetensors", model.state_dict())
-    pixels = _save_regions(run, made, model, erased)
-    lost = health.never_mined(pixels, train.labels.sum(axis=0), train.classes)
-    log = {
-        "losses": losses,
-        "evidence": evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss),
-        "warnings": run.warn(made.stem, lost),
-    }
-    write_json(made / "log.json", log)
+    seen = evidence(losses[-1], labels.float().mean(dim=0), s.classification_loss)
+    write_json(made / "log.json", {"losses": losses, "evidence": seen, "warnings": []})
 
 
-def _save_regions(run: Run, made: Path, model: LargeFOV, erased: Samples) -> np.ndarray:
-    """Threshold the CAMs of the erased pictures; returns the pixels mined of each class, (C,)."""
-    s, train = run.settings, erased.pictures
+@stage(
+    "regions-{step}",
+    reads=lambda s, step: ["data", *mined(step - 1), f"classifier-{step}"],
+    settings=(*TRAIN, "backbone", "cam_scale", "delta", "delta_rule"),
+)
+def find_regions(run: Run, made: Path, step: int) -> None:
+    """Makes `regions-STEP`: the thresholded CAMs of its classifier, on the pictures it trained on.
+
+    regions.safetensors (bits, see `regions`), log.json {"warnings"}.
+    """
+    s, train = run.settings, pictures(run, "train")
+    fill = mean_pixel(run).float()
+    erased = Samples(train, lambda i: (), fill=fill, regions=_before(run, step))
+    images = (erased.erased(i) for i in range(len(train)))
     packed = {}
     pixels = np.zeros(len(train.classes), int)
-    seen = (erased.erased(i) for i in range(len(train)))
-    for i, maps in enumerate(_cams(model, seen, s.cam_scale)):
+    for i, maps in enumerate(_cams(classifier(run, step), images, s.cam_scale)):
         labels = torch.from_numpy(train.labels[i])
         new = discriminative_regions(maps, labels, s.delta, s.delta_rule)
         pixels += new.sum(dim=(1, 2)).numpy()
         for c in np.flatnonzero(train.labels[i]):
             packed[f"{train.ids[i]}/{c}"] = torch.from_numpy(np.packbits(new[c].numpy(), axis=1))
     save_tensors(made / "regions.safetensors", packed)
-    return pixels
+    lost = health.never_mined(pixels, train.labels.sum(axis=0), train.classes)
+    write_json(made / "log.json", {"warnings": run.warn(made.stem, lost)})
+
+
+def _before(run: Run, step: int) -> Callable[[int], Tensor]:
+    """What the steps before this one mined of picture i, (C, H, W) bool."""
+    found = regions(run, step - 1)
+    return lambda i: torch.from_numpy(found[i])
 
 
 class MinedRegions(Sequence[np.ndarray]):
@@ -139,7 +160,7 @@ def regions(run: Run, steps: int, first: int = 1) -> MinedRegions:
     train = pictures(run, "train")
     packed: list[list[tuple[int, np.ndarray]]] = [[] for _ in train.ids]
     place = {name: i for i, name in enumerate(train.ids)}
-    for stage_name in classifiers(steps)[first - 1 :]:
+    for stage_name in mined(steps)[first - 1 :]:
         for key, bits in run.tensors(stage_name, "regions.safetensors").items():
             name, c = key.rsplit("/", 1)
             packed[place[name]].append((int(c), bits.numpy()))
@@ -160,7 +181,8 @@ def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tens
     Returns:
         (C, H, W) in [0, 1] each, on the CPU, for all C classes; see `cam.cam`.
     """
-    return _cams(classifier(run, step), map(to_tensor, images), run.settings.cam_scale)
+    maps = _cams(classifier(run, step), map(to_tensor, images), run.settings.cam_scale)
+    return watched(maps, "CAMs", len(images))
 
 
 def _cams(model: LargeFOV, images: Iterator[Tensor], scale: float) -> Iterator[Tensor]:
@@ -181,7 +203,8 @@ def confidences(run: Run, images: Sequence[np.ndarray]) -> Tensor:
     def logits_of(batch: Tensor) -> Tensor:
         return classify(model(scaled(batch, s.cam_scale)))
 
-    logits = torch.stack(list(in_batches(logits_of, map(to_tensor, images))))
+    answers = in_batches(logits_of, map(to_tensor, images))
+    logits = torch.stack(list(watched(answers, "confidences", len(images))))
     return logits.clamp(0, 1) if s.classification_loss == "squared" else logits.sigmoid()
 
 

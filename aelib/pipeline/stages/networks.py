@@ -24,22 +24,24 @@ UNTRAINED = ("backbone", "dropout", "frozen", "weights", "fc_weights")
 TRAINING = (
     *UNTRAINED,
     *("seed", "crop", "scale_low", "scale_high", "batch_size", "optimiser", "learning_rate"),
-    *("features_factor", "weight_decay", "momentum", "drop_epoch", "precision", "loaders"),
+    *("features_factor", "weight_decay", "momentum", "drop_epoch", "precision"),
 )
 _PIXELS = 50 * 96 * 96  # of the pictures that a network sees together
 
 
-def pretrained(s: Settings, outputs: int) -> tuple[LargeFOV, dict[str, Any] | None]:
-    """A network before training, and what `load_pretrained` says of its weights, or None.
+def load_weights(s: Settings, model: LargeFOV) -> dict[str, Any] | None:
+    """Fill a network with the weights that it starts from, if those are not random.
+
+    Returns:
+        What `load_pretrained` says of them, or None.
 
     Raises:
         ValueError: as `load_pretrained`.
     """
-    model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
     if s.weights == "random":
-        return model, None
+        return None
     source = s.weights if s.weights == "torchvision" else ROOT / s.weights
-    return model, load_pretrained(model, source, s.fc_weights)
+    return load_pretrained(model, source, s.fc_weights)
 
 
 def untrained(run: Run, outputs: int) -> LargeFOV:
@@ -48,7 +50,9 @@ def untrained(run: Run, outputs: int) -> LargeFOV:
     Raises:
         RunError: the file of weights is another one than the run began with.
     """
-    model, loaded = pretrained(run.settings, outputs)
+    s = run.settings
+    model = LargeFOV(outputs, s.backbone, s.dropout, s.frozen)
+    loaded = load_weights(s, model)
     if loaded and loaded != inputs.from_data(run, "weights"):
         raise inputs.changed(run, f"the weights in {loaded['file']}")
     return model

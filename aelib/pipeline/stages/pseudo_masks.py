@@ -8,7 +8,7 @@ from PIL import Image
 
 from ...datasets.base import Lazy, full_sizes
 from ...datasets.photos import read_labels, save_mask
-from ...datasets.saliency_maps import map_file, read_map
+from ...datasets.saliency_maps import check_maps, map_file, read_map
 from ...masks import merge
 from ...saliency import robust_background
 from ...support.files import ROOT, write_json
@@ -16,20 +16,27 @@ from ...support.parallel import in_order
 from ...support.progress import progress
 from .. import health
 from ..run import Run
-from .inputs import DATA, pictures
-from .mining import classifiers, regions
+from .inputs import TRAIN, pictures
+from .mining import mined, regions
 from .stage import stage
 
 
-@stage("saliency", settings=(*DATA, "saliency_maps", "superpixels", "workers"))
+@stage("saliency", settings=(*TRAIN, "saliency_maps", "superpixels"))
 def find_saliency(run: Run, made: Path) -> None:
-    """Makes `saliency`: a grey PNG for each training picture, log.json {"warnings"}."""
+    """Makes `saliency`: a grey PNG for each training picture, log.json {"warnings"}.
+
+    Raises:
+        InputError: all that is wrong with the maps, where they are given.
+    """
     s, train = run.settings, pictures(run, "train")
     files = [made / f"{name}.png" for name in train.ids]
     if s.saliency_maps:
-        given = zip(train.ids, full_sizes(train.images), strict=True)
+        given = dict(zip(train.ids, full_sizes(train.images), strict=True))
         folder = ROOT / s.saliency_maps
-        maps = (read_map(map_file(folder, name), size, s.longest_side) for name, size in given)
+        check_maps(folder, given, s.workers)  # a derived run may have begun with others
+        maps = (
+            read_map(map_file(folder, name), size, s.longest_side) for name, size in given.items()
+        )
     else:
         maps = _computed(train.images, s.superpixels, s.workers)
     for file, saliency in zip(files, maps, strict=True):
@@ -49,19 +56,19 @@ def _computed(images: Sequence[np.ndarray], superpixels: int, workers: int) -> I
 
 
 @stage(
-    "seeds-{step}",
-    reads=lambda s, steps: [*classifiers(steps), "saliency"],
-    settings=(*DATA, "background_threshold"),
+    "pseudo-masks-{step}",
+    reads=lambda s, steps: [*mined(steps), "saliency"],
+    settings=(*TRAIN, "background_threshold"),
 )
 def make_pseudo_masks(run: Run, made: Path, steps: int) -> None:
-    """Makes `seeds-STEPS`: S of each training picture, from the regions of `steps` steps.
+    """Makes `pseudo-masks-STEPS`: S of each training picture, from the regions of `steps` steps.
 
     ID.png: a palette PNG: 0 background, c + 1 for class c, 255 ignored; log.json {"warnings"}.
     """
     train = pictures(run, "train")
-    mined, saliency = regions(run, steps), run.images("saliency", train.ids)
+    found, saliency = regions(run, steps), run.images("saliency", train.ids)
     files = [made / f"{name}.png" for name in train.ids]
-    for file, region, gray in zip(files, mined, saliency, strict=True):
+    for file, region, gray in zip(files, found, saliency, strict=True):
         save_mask(file, merge(region, gray / 255, run.settings.background_threshold))
     warnings = health.mostly_ignored(Lazy(read_labels, files))
     write_json(made / "log.json", {"warnings": run.warn(made.stem, warnings)})

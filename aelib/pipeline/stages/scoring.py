@@ -14,8 +14,8 @@ from ...masks import as_prediction
 from ...support.files import write_json
 from .. import health
 from ..run import Run
-from .inputs import DATA, dataset, pictures
-from .mining import CONFIDENCES, classifiers, confidences, regions
+from .inputs import TRAIN, VAL, dataset, of_photographs, pictures
+from .mining import CONFIDENCES, confidences, mined, regions
 from .segmentation import PLAIN, REFINING, VIEWS, network, probabilities, refined, train_on
 from .stage import stage
 
@@ -24,7 +24,7 @@ FULL = "full supervision"
 
 def truth(run: Run, split: str) -> Truth:
     """A split's masks and part maps; all void where the data set has none."""
-    return dataset(run).truth(split)
+    return dataset(run, split).truth(split)
 
 
 def has_truth(run: Run) -> bool:
@@ -45,17 +45,17 @@ def _train_ceiling(run: Run, made: Path) -> None:
     train_on(run, made, truth(run, "train").masks, prohibitive=False)
 
 
-@stage("scores-mined-{step}", reads=lambda s, steps: classifiers(steps), settings=DATA)
+@stage("scores-mined-{step}", reads=lambda s, steps: mined(steps), settings=TRAIN)
 def score_mined(run: Run, made: Path, steps: int) -> None:
     """Makes `scores-mined-STEPS`: regions of `steps` steps against the training split's masks.
 
     scores.json {"matrix": confusion, "parts": {part: [mined pixels, all its pixels]}}
     """
     true = truth(run, "train")
-    mined, classes = regions(run, steps), len(pictures(run, "train").classes) + 1
+    found, classes = regions(run, steps), len(pictures(run, "train").classes) + 1
     matrix = np.zeros((classes, classes), np.int64)
     counts = np.zeros((len(true.part_names), 2), np.int64)
-    for mask, parts, region in zip(true.masks, true.parts, mined, strict=True):
+    for mask, parts, region in zip(true.masks, true.parts, found, strict=True):
         matrix += confusion(mask, as_prediction(region), classes)
         counts += part_counts(region.any(axis=0), parts, len(true.part_names))
     by_part = dict(zip(true.part_names, counts.tolist(), strict=True))
@@ -69,8 +69,11 @@ def prohibits(name: str) -> bool:
 
 @stage(
     "scores-{name}",
-    reads=lambda s, name: [f"network-{name}", "classifier-1"],
-    settings=(*DATA, *VIEWS, *CONFIDENCES, *REFINING, "prohibit_threshold"),
+    reads=lambda s, name: [
+        *(["data-val"] if of_photographs(s) else []),
+        *(f"network-{name}", "classifier-1"),
+    ],
+    settings=(*VAL, *VIEWS, *CONFIDENCES, *REFINING, "prohibit_threshold"),
 )
 def score_network(run: Run, made: Path, name: str) -> None:
     """Makes `scores-NAME`: a network's confusion matrices on val.

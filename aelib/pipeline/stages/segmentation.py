@@ -15,12 +15,13 @@ from ...datasets.photos import save_mask
 from ...models import LargeFOV
 from ...support.files import write_json
 from ...support.parallel import in_order
+from ...support.progress import watched
 from .. import health
 from ..run import Run, save_tensors
 from ..settings import Settings
 from .checkpoint import fit_resumably
 from .data import mean_pixel
-from .inputs import DATA, classes_of, pictures
+from .inputs import TRAIN, classes_of, pictures
 from .mining import CONFIDENCES, confidences
 from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
 from .stage import find, stage
@@ -28,12 +29,12 @@ from .stage import find, stage
 #: Settings of `probabilities` and of the network that is asked.
 VIEWS = ("backbone", "test_scales", "test_flip")
 #: Settings of `train_on`, without and with the PSL loss.
-PLAIN = (*DATA, *TRAINING, *VIEWS, "network_epochs", "network_last_layer_factor")
+PLAIN = (*TRAIN, *TRAINING, "network_epochs", "network_last_layer_factor")
 PROHIBITIVE = (*PLAIN, *CONFIDENCES, "psl_warmup")
 #: Settings of `refined`.
 REFINING = (
     *("gaussian_weight", "gaussian_sxy", "bilateral_weight", "bilateral_sxy", "bilateral_srgb"),
-    *("crf_iterations", "crf_engine", "workers"),
+    *("crf_iterations", "crf_engine"),
 )
 
 
@@ -54,18 +55,24 @@ def train_network(run: Run, name: str) -> None:
     maker(run, *of)
 
 
-@stage("network-AE-step{step}", reads=lambda s, steps: ["data", f"seeds-{steps}"], settings=PLAIN)
+@stage(
+    "network-AE-step{step}",
+    reads=lambda s, steps: ["data", f"pseudo-masks-{steps}"],
+    settings=PLAIN,
+)
 def _train_plain(run: Run, made: Path, steps: int) -> None:
-    train_on(run, made, _label_maps(run, f"seeds-{steps}"), prohibitive=False)
+    train_on(run, made, _label_maps(run, f"pseudo-masks-{steps}"), prohibitive=False)
 
 
 @stage(
     "network-AE+PSL",
-    reads=lambda s: ["data", f"seeds-{s.object_steps}", "classifier-1"],
+    reads=lambda s: ["data", f"pseudo-masks-{s.object_steps}", "classifier-1"],
     settings=(*PROHIBITIVE, "object_steps"),
 )
 def _train_psl(run: Run, made: Path) -> None:
-    train_on(run, made, _label_maps(run, f"seeds-{run.settings.object_steps}"), prohibitive=True)
+    train_on(
+        run, made, _label_maps(run, f"pseudo-masks-{run.settings.object_steps}"), prohibitive=True
+    )
 
 
 @stage(
@@ -102,7 +109,8 @@ def train_on(run: Run, made: Path, masks: Sequence[np.ndarray], prohibitive: boo
     numbers = recipe(s, s.network_epochs, s.network_last_layer_factor, offset)
     losses = fit_resumably(model, data, loss, numbers, made)
     save_tensors(made / "weights.safetensors", model.state_dict())
-    answers = [f.argmax(dim=0).numpy() for f in probabilities(run, model, train.images[:100])]
+    some = _answers(model, train.images[:100], scales=(1.0,), flip=False)
+    answers = [f.argmax(dim=0).numpy() for f in some]
     warnings = run.warn(made.stem, health.collapse(answers, train.classes))
     write_json(made / "log.json", {"losses": losses, "warnings": warnings})
 
@@ -129,6 +137,13 @@ def probabilities(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> It
         (C + 1, H, W) in [0, 1] each, background first, at the picture's own resolution.
     """
     scales, flip = run.settings.scales, run.settings.test_flip == "yes"
+    return watched(_answers(model, images, scales, flip), "network", len(images))
+
+
+def _answers(
+    model: LargeFOV, images: Sequence[np.ndarray], scales: tuple[float, ...], flip: bool
+) -> Iterator[Tensor]:
+    """`prediction.predict` for each picture, on the CPU."""
     return in_batches(
         lambda x: prediction.predict(model, x, scales=scales, flip=flip), map(to_tensor, images)
     )
@@ -161,7 +176,8 @@ def refined(
 
     done = 0
     try:
-        for q in in_order(refine_present, jobs(), run.settings.workers):
+        answers = in_order(refine_present, jobs(), run.settings.workers)
+        for q in watched(answers, "CRF", len(images)):
             yield waiting.popleft(), q
             done += 1
     except Exception as error:
@@ -198,7 +214,7 @@ def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.nda
     return (q for _, q in pairs)
 
 
-@stage("refined", reads=lambda s: ["network-AE+PSL"], settings=(*DATA, *VIEWS, *REFINING))
+@stage("refined", reads=lambda s: ["network-AE+PSL"], settings=(*TRAIN, *VIEWS, *REFINING))
 def refine_training_masks(run: Run, made: Path) -> None:
     """Makes `refined`: the masks that PSL++ learns from, a palette PNG a training picture.
 

@@ -1,24 +1,26 @@
 """@stage: beside each stage's function, its folder's name, what it reads and which settings.
 
-    @stage("seeds-{step}", reads=lambda settings, step: [...], settings=("delta", ...))
+    @stage("pseudo-masks-{step}", reads=lambda settings, step: [...], settings=("classes", ...))
     def make_pseudo_masks(run, made, step):
         ...write files into the folder `made`...
 
-    make_pseudo_masks(run, 3)  # makes runs/NAME/seeds-3; returns at once if it is finished
+    make_pseudo_masks(run, 3)  # makes runs/NAME/pseudo-masks-3; returns at once if it is finished
 
-What a stage reads decides when it is out of date: a stage it read has been made again, with another
-outcome (`Run.finished`).
+What a stage reads and its settings decide when it is out of date (`Run.finished`), and which run
+with other settings can share it (`sharing`): neither depends on anything else.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .. import manifest, sharing
 from ..run import Run
 from ..settings import Settings
 from . import inputs
 
 _FORMS = {"step": r"(\d+)", "name": r"(.+)"}  # what may stand for a mark at a pattern's end
+_CHECKS = ("data", "data-val")  # made before all others: they check the inputs
 _ALL: list["Stage"] = []
 
 
@@ -29,7 +31,7 @@ class Stage:
         pattern: the folder's name; {step} (a number) or {name} (a text) may end it.
         prefix: the pattern up to that mark.
         settings: names of all settings that the stage reads itself, not those of the stages that
-            it reads.
+            it reads, and not those that change no number.
     """
 
     def __init__(
@@ -48,19 +50,36 @@ class Stage:
         self.__doc__ = function.__doc__
 
     def __call__(self, run: Run, *of: Any) -> None:
-        """Make the stage, unless it is finished; `data` first, which checks all inputs at once."""
+        """Make the stage, unless it is finished; the checks of all inputs come first.
+
+        A derived run takes it over from another run where one has it.
+        """
         name = self.name(*of)
         if run.finished(name):
             return
         reads = self.reads(run.settings, *of)
-        if name != "data":
-            find("data")[0](run)  # now: the run's lock is held while a stage is made
-            inputs.compare(run)
+        if name not in _CHECKS:
+            for check in _CHECKS:
+                find(check)[0](run)  # now: the run's lock is held while a stage is made
         for read in reads:
             if not run.finished(read):
                 run.files(read)  # raises: says what is missing, or out of date
-        with run.making(name, reads) as made:
+        if run.make and self.share(run, *of):
+            return
+        if name not in _CHECKS:
+            inputs.compare(run, "val" if "data-val" in reads else "train")
+        with run.making(name, reads, self.settings) as made:
             self._function(run, made, *of)
+
+    def share(self, run: Run, *of: Any) -> bool:
+        """Take the stage over from a run of the same origin; False if none has it."""
+        reads = self.reads(run.settings, *of)
+        if not all(run.finished(read) for read in reads):
+            return False
+        values = run.settings.to_json()
+        settings = {name: values[name] for name in self.settings}
+        hashes = manifest.hashes(run.directory, reads)
+        return sharing.share(run.directory, self.name(*of), settings, hashes)
 
     def name(self, *of: Any) -> str:
         """The folder's name, of this step or name."""
@@ -69,7 +88,7 @@ class Stage:
     def reads(self, settings: Settings, *of: Any) -> list[str]:
         """The stages that it reads. With photographs all read `data`, which says what they were."""
         names = self._reads(settings, *of)
-        if self.pattern == "data" or not inputs.of_photographs(settings):
+        if self.pattern in _CHECKS or not inputs.of_photographs(settings):
             return names
         return ["data", *(name for name in names if name != "data")]
 
@@ -115,3 +134,17 @@ def find(name: str) -> tuple[Stage, tuple[Any, ...]]:
     # scores-mined-2: the stage of scores-mined-{step}, not that of scores-{name}
     closest = max(fitting, key=lambda one: len(one.prefix))
     return closest, closest.of(name)
+
+
+def make(run: Run, name: str) -> None:
+    """Make the stage of this name, and before it all that it reads.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    maker, of = find(name)
+    if run.finished(name):
+        return
+    for read in maker.reads(run.settings, *of):
+        make(run, read)
+    maker(run, *of)

@@ -1,0 +1,1 @@
+"""The exercises' checks: each takes an answer and says in one sentence what is wrong with it."""

@@ -1,0 +1,199 @@
+"""Grade a class: `otter run` on every sheet in a folder, each confined to a process of its own.
+
+FOLDER/NAME/*.ipynb, or FOLDER/NAME_01_cam.ipynb: the sheets of the student NAME. Each works
+on a copy of the course as it was at the start, so nothing that it writes there reaches another.
+"""
+
+import csv
+import json
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+from ..support.progress import progress
+from . import lesson
+from .confined import Limits
+from .copies import Copies
+from .exercises.assemble import SHEETS
+from .hand_in import LARGEST, Autograder, Grade, HandIn, autograder, graded
+
+COLUMNS = ("name", "sheet", "exercise", "points", "of", "message")
+PROTECTS_NOT = (
+    "A sheet is run with your rights: without a container it can read the solutions, write files "
+    "outside of its folder, use the network and forge its own points. Grade on an account or "
+    "machine of its own, or in a container (`otter grade` has one)."
+)
+
+
+class Found(NamedTuple):
+    """A file that may be a sheet.
+
+    Attributes:
+        student: the student's name, from the folder or the file.
+        sheet: "01_cam", or "" if it is none.
+    """
+
+    student: str
+    sheet: str
+    file: Path
+
+
+def grade(
+    folder: Path,
+    out: Path | None = None,
+    jobs: int = 2,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+    say: Callable[[str], None] | None = None,
+    masters: Path = SHEETS / "masters",
+    run: Path | None = None,
+) -> list[Grade]:
+    """Grade all sheets in a folder; write a CSV file and say one line a student.
+
+    Args:
+        folder: the hand-ins.
+        out: default: FOLDER/grades.csv. Columns: COLUMNS.
+        jobs: sheets at the same time.
+        say: gets the lines; default: print, above the progress bar.
+        masters: the folder of the sheets' masters.
+        run: the run that sheets open; default: the one that the course ships.
+
+    Returns:
+        A row an exercise, sorted by student.
+
+    Raises:
+        ValueError: there is no such folder, or no notebook in it.
+        OSError: the CSV file cannot be written.
+    """
+    say = say or _line
+    out = out or folder / "grades.csv"
+    found = sorted(_find(folder, sorted(file.stem for file in masters.glob("*.ipynb"))))
+    if not found:
+        raise ValueError(f"{folder} holds no notebook: FOLDER/NAME/*.ipynb or FOLDER/*.ipynb")
+    out.touch()  # before hours of work
+    with tempfile.TemporaryDirectory(prefix="aelib-grade-") as temporary:
+        work = Path(temporary)
+        courses = Copies(work / "courses", min(jobs, len(found)), run or lesson.unpack())
+        graders = {
+            sheet: autograder(masters / f"{sheet}.ipynb", work / "autograders")
+            for sheet in sorted({one.sheet for one in found if one.sheet})
+        }
+        rows: list[Grade] = []
+        try:
+            for grades in _grade_all(found, graders, courses, work, jobs, limits, say):
+                rows += grades
+        finally:  # also when it is interrupted
+            rows.sort()
+            _write(out, rows)
+        changed = courses.changed()
+    total = f"{len(found)} sheets, {len({one.student for one in found})} students: {out}"
+    say(total)
+    if changed:
+        say(f"WARNING a sheet changed files of the course: {', '.join(changed[:5])}")
+    return rows
+
+
+def _grade_all(
+    found: list[Found],
+    graders: dict[str, Autograder],
+    courses: Copies,
+    work: Path,
+    jobs: int,
+    limits: Limits,
+    say: Callable[[str], None],
+) -> Iterator[list[Grade]]:
+    """Yield each hand-in's grades, `jobs` at a time; say a student's line after the last one."""
+    report = progress("grading", len(found), unit="sheet")
+    stop = threading.Event()
+    waiting = Counter(one.student for one in found)
+    rows: dict[str, list[Grade]] = {student: [] for student in waiting}
+    with ThreadPoolExecutor(jobs) as pool:
+        asked = {}
+        for one in found:
+            job = HandIn(one.student, one.sheet, one.file, graders.get(one.sheet), courses, work)
+            asked[pool.submit(graded, job, limits, stop.is_set)] = one
+        try:
+            for done, future in enumerate(as_completed(asked), start=1):
+                student = asked[future].student
+                grades = future.result()
+                rows[student] += grades
+                waiting[student] -= 1
+                if not waiting[student]:
+                    say(line(rows[student]))
+                report(done)
+                yield grades
+        except BaseException:
+            stop.set()
+            for future in asked:
+                future.cancel()
+            raise
+
+
+def line(rows: list[Grade]) -> str:
+    """Returns a student's line: "mia: 01_cam 7 of 9, 02_erasing 3 of 8; together 10 of 17"."""
+    parts = []
+    for sheet in sorted({row.sheet for row in rows}):
+        of_sheet = [row for row in rows if row.sheet == sheet]
+        trouble = {row.message for row in of_sheet if row.lost}
+        text = f"{sheet} {_sum(of_sheet)}"
+        parts.append(f"{text} ({trouble.pop()})" if trouble else text)
+    together = f"; together {_sum(rows)}" if len(parts) > 1 else ""
+    return f"{rows[0].name}: {', '.join(parts)}{together}"
+
+
+def _sum(rows: list[Grade]) -> str:
+    points, most = (sum(getattr(row, key) for row in rows) for key in ("points", "of"))
+    return f"{points:g} of {most:g}"
+
+
+def _line(text: str) -> None:
+    from tqdm.auto import tqdm
+
+    tqdm.write(text)
+
+
+# --- what there is to grade -----------------------------------------------------------------------
+
+
+def _find(folder: Path, known: list[str]) -> Iterator[Found]:
+    """Every notebook in the folder and in the folders of it; a folder without one counts, too."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder")
+    for file in _notebooks(folder):
+        sheet = _sheet(file, known)
+        student = file.stem.replace(sheet, "").strip(" _-.") if sheet else ""
+        yield Found(student or file.stem, sheet, file)
+    for inner in folder.iterdir():
+        if inner.is_dir() and not inner.name.startswith("."):
+            files = _notebooks(inner)
+            for file in files or [inner / "(no notebook)"]:
+                yield Found(inner.name, _sheet(file, known), file)
+
+
+def _notebooks(folder: Path) -> list[Path]:
+    return [file for file in folder.glob("*.ipynb") if not file.name.startswith(".")]
+
+
+def _sheet(file: Path, known: list[str]) -> str:
+    """Returns which sheet this is: by the name that otter left in it, else by the file's name."""
+    try:
+        content = json.loads(file.read_bytes()) if file.stat().st_size < LARGEST else {}
+        name = content["metadata"]["otter"]["assignment_name"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        name = ""
+    if name in known:
+        return name
+    return next((sheet for sheet in known if sheet in file.stem), "")
+
+
+def _write(out: Path, rows: list[Grade]) -> None:
+    """Write the CSV file; a cell that a spreadsheet would compute is put in quotes."""
+    with open(out, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in rows:
+            values = [getattr(row, name) for name in COLUMNS]
+            writer.writerow([f"'{v}" if str(v)[:1] in "=+-@" and str(v) else v for v in values])

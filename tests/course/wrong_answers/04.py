@@ -1,0 +1,196 @@
+"""Sheet 04: wrong answers with words of the message that each must get, and right ones."""
+
+from math import log
+
+import numpy as np
+import torch
+from answers import Answer
+from torch.nn import functional as F
+
+# --- by hand --------------------------------------------------------------------------------------
+
+OF_S = 7 * log(0.7) + 6 * log(0.8)
+ALL = OF_S + log(0.5) + log(0.45) + log(0.4)
+HARE_LEG = OF_S + log(0.5) + log(0.35) + log(0.4)
+WEIGHTED = 7 * log(0.6 * 0.7) + 6 * log(0.8) + log(0.5) + log(0.225) + log(0.4)
+
+# --- psl_loss -------------------------------------------------------------------------------------
+
+
+def weighted(scores, v):
+    return F.pad(v, (1, 0), value=1.0)[:, :, None, None] * scores.softmax(dim=1)
+
+
+def J(scores, mask):
+    losses = F.cross_entropy(scores, mask, ignore_index=255, reduction="none")
+    return losses.sum(dim=(1, 2)) / (mask != 255).sum(dim=(1, 2)).clamp(min=1)
+
+
+def right_psl_loss(scores, S, v):
+    """Picture by picture, class by class, by log_softmax."""
+    loss = 0
+    for z, mask, confidences in zip(scores, S, v, strict=True):
+        log_f = z.log_softmax(dim=0)
+        with torch.no_grad():
+            S_hat = (log_f + torch.cat([torch.zeros(1), confidences.log()])[:, None, None]).argmax(
+                0
+            )
+        for labels in (mask, S_hat):
+            pixels = sum((labels == c).sum() for c in range(len(z)))
+            if pixels:
+                loss = loss - sum(log_f[c][labels == c].sum() for c in range(len(z))) / pixels
+    return loss / len(scores)
+
+
+def soft_s_hat(scores, S, v):
+    target = weighted(scores, v)
+    target = target / target.sum(dim=1, keepdim=True)
+    soft = -(target * scores.log_softmax(dim=1)).sum(dim=1).mean(dim=(1, 2))
+    return (J(scores, S) + soft).mean()
+
+
+def gradient_through_s_hat(scores, S, v):
+    soft = weighted(scores, v)
+    hard = F.one_hot(soft.argmax(dim=1), scores.shape[1]).permute(0, 3, 1, 2)
+    target = hard + soft - soft.detach()
+    term = -(target * scores.log_softmax(dim=1)).sum(dim=1).mean(dim=(1, 2))
+    return (J(scores, S) + term).mean()
+
+
+def zero_by_zero(scores, S, v):
+    S_hat = weighted(scores, v).argmax(dim=1)
+    losses = F.cross_entropy(scores, S, ignore_index=255, reduction="none")
+    of_S = losses.sum(dim=(1, 2)) / (S != 255).sum(dim=(1, 2))
+    return (of_S + J(scores, S_hat)).mean()
+
+
+def one_mean(scores, S, v):
+    S_hat = weighted(scores, v).argmax(dim=1)
+    return F.cross_entropy(scores, S, ignore_index=255) + F.cross_entropy(scores, S_hat)
+
+
+def counting_255(scores, S, v):
+    S_hat = weighted(scores, v).argmax(dim=1)
+    losses = F.cross_entropy(scores, S, ignore_index=255, reduction="none")
+    return losses.mean() + J(scores, S_hat).mean()
+
+
+def one_denominator(scores, S, v):
+    S_hat = weighted(scores, v).argmax(dim=1)
+    losses = F.cross_entropy(scores, S, ignore_index=255, reduction="none")
+    losses = losses + F.cross_entropy(scores, S_hat, reduction="none")
+    return (losses.sum(dim=(1, 2)) / (1 + (S != 255)).sum(dim=(1, 2))).mean()
+
+
+def self_training(scores, S, v):
+    return (J(scores, S) + J(scores, scores.argmax(dim=1))).mean()
+
+
+def log_of_softmax(scores, S, v):
+    f = scores.softmax(dim=1)
+    loss = 0
+    for mask in (S, weighted(scores, v).argmax(dim=1)):
+        label = mask.where(mask != 255, torch.zeros_like(mask))
+        terms = torch.where(mask != 255, -f.gather(1, label[:, None])[:, 0].log(), 0.0)
+        loss = loss + terms.sum(dim=(1, 2)) / (mask != 255).sum(dim=(1, 2)).clamp(min=1)
+    return loss.mean()
+
+
+def a_sum(scores, S, v):
+    return len(scores) * right_psl_loss(scores, S, v)
+
+
+def a_number(scores, S, v):
+    return right_psl_loss(scores, S, v).item()
+
+
+def detached(scores, S, v):
+    return right_psl_loss(scores.detach(), S, v)
+
+
+def per_picture(scores, S, v):
+    return J(scores, S) + J(scores, weighted(scores, v).argmax(dim=1))
+
+
+# --- of the shipped run ---------------------------------------------------------------------------
+
+LAST_V = 4.937e-5  # of picture 95's rhino
+SAFE = 0.42
+# mIoU on val: AE and AE+PSL, as they are, prohibited, and both with CRF
+AE, AE_TEST, AE_CRF, AE_TEST_CRF = 57.3325, 61.6611, 78.2861, 81.3966
+PSL, PSL_TEST, PSL_CRF, PSL_TEST_CRF = 60.9893, 63.6843, 78.4499, 80.1551
+FIRST = (PSL - AE, AE_TEST - AE, AE_CRF - AE)
+LAST = (PSL_TEST_CRF - AE_TEST_CRF, PSL_TEST_CRF - PSL_CRF, PSL_TEST_CRF - PSL_TEST)
+NEGATED = [-number for number in (*FIRST, *LAST)]
+
+wrong = {
+    "check_s_hat": [
+        ([0, 2, 1], ["look again at the second leg"]),
+        ([1, 2, 1], ["weight 1, not 1 - v"]),
+        ([0, 1, 0], ["v = (0.9, 0.1)"]),
+        ([0, 2], ["three labels"]),
+        ([0, ..., 0], ["not solved yet"]),
+        (..., ["not solved yet"]),
+    ],
+    "check_hand_loss": [
+        (Answer(-OF_S / 16, -ALL / 16), ["J_S:", "not by all 16"]),
+        (Answer(-OF_S / 29, -ALL / 29), ["J_S:", "its own denominator"]),
+        (Answer(-OF_S / 13, -ALL / 13), ["J_S_hat:", "not by 13"]),
+        (Answer(-OF_S / 13, -HARE_LEG / 16), ["J_S_hat:", "v = (0.9, 0.1)"]),
+        (Answer(-OF_S / 13, -WEIGHTED / 16), ["J_S_hat:", "v chooses the label only"]),
+        (Answer(OF_S / 13, ALL / 16), ["J_S:", "the sign"]),
+        (Answer(-OF_S / 13, 0.5), ["J_S_hat:", "not right"]),
+        (Answer(-OF_S / 13, ...), ["not solved yet"]),
+    ],
+    "check_psl_loss": [
+        (soft_s_hat, ["a label at each pixel"]),
+        (gradient_through_s_hat, ["value is right", "no gradient may flow through it"]),
+        (zero_by_zero, ["nan", "not 0 / 0"]),
+        (one_mean, ["of each picture"]),
+        (counting_255, ["255 are counted"]),
+        (one_denominator, ["its own denominator"]),
+        (self_training, ["argmax f"]),
+        (log_of_softmax, ["log of 0"]),
+        (a_sum, ["not the sum"]),
+        (a_number, ["as a tensor", "float"]),
+        (per_picture, ["without axes"]),
+        (detached, ["no gradient reaches"]),
+        (lambda scores, S, v: ..., ["not solved yet"]),
+    ],
+    "check_losing_v": [
+        (Answer(0, LAST_V), ["v_pixel", "before its v is 0"]),
+        (Answer(0.1, LAST_V), ["v_pixel", "threshold at test"]),
+        (Answer(0.02 / 0.93, LAST_V), ["v_pixel", "strongest rival"]),
+        (Answer(0.05 / 0.93, LAST_V), ["v_pixel", "weighted too"]),
+        (Answer(0.04 / 0.93, 0), ["v_picture", "before its v is 0"]),
+        (Answer(0.04 / 0.93, 0.1), ["v_picture", "threshold at test"]),
+        (Answer(0.04 / 0.93, 1e-3), ["v_picture", "too high", "pixels are left"]),
+        (Answer(0.04 / 0.93, 1e-6), ["v_picture", "lower than it need be"]),
+        (Answer(..., LAST_V), ["not solved yet"]),
+        (Answer(0.04 / 0.93, ...), ["not solved yet"]),
+    ],
+    "check_safe_threshold": [
+        (0.6, ["too high", "val would choose"]),
+        (0.9, ["too high"]),
+        (0.1, ["safe on train", "not the largest"]),
+        (42, ["not between 0 and 1"]),
+        (..., ["not solved yet"]),
+    ],
+    "check_credit": [
+        (Answer(PSL_TEST - AE, *FIRST[1:], *LAST), ["training_first", "whole gap"]),
+        (Answer(PSL_TEST_CRF - AE, *FIRST[1:], *LAST), ["training_first", "all three"]),
+        (Answer(*LAST, *FIRST), ["training_first", "adds last"]),
+        (Answer(*NEGATED), ["training_first", "sign"]),
+        (Answer(*FIRST, -LAST[0], *LAST[1:]), ["training_last", "sign"]),
+        (Answer(FIRST[0] / 100, *FIRST[1:], *LAST), ["in points"]),
+        (Answer(*FIRST, ..., *LAST[1:]), ["training_last: not solved yet"]),
+    ],
+}
+right = {
+    "check_s_hat": [np.array([0, 2, 0]), (0, 2, 0)],
+    "check_hand_loss": [Answer(0.295, 0.3904), Answer(-OF_S / 13, torch.tensor(-ALL / 16))],
+    "check_psl_loss": [right_psl_loss, lambda scores, S, v: per_picture(scores, S, v).mean()],
+    "check_losing_v": [Answer(0.043, LAST_V)],
+    "check_safe_threshold": [SAFE, SAFE - 0.01],
+    "check_credit": [Answer(*FIRST, *LAST), Answer(*(round(x, 1) for x in (*FIRST, *LAST)))],
+}
