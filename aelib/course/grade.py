@@ -5,21 +5,23 @@ on a copy of the course as it was at the start, so nothing that it writes there 
 """
 
 import csv
-import json
 import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..support.errors import InputError
 from ..support.progress import progress
 from . import lesson
 from .confined import Limits
 from .copies import Copies
 from .exercises.assemble import SHEETS
-from .hand_in import LARGEST, Autograder, Grade, HandIn, autograder, graded
+from .hand_in import Autograder, Grade, HandIn, autograder, graded
+from .submitted import Submitted, UnreadableError
 
 COLUMNS = ("name", "sheet", "exercise", "points", "of", "message")
 PROTECTS_NOT = (
@@ -65,17 +67,18 @@ def grade(
         A row an exercise, sorted by student.
 
     Raises:
-        ValueError: there is no such folder, or no notebook in it.
+        InputError: there is no such folder, or no notebook in it.
         OSError: the CSV file cannot be written.
     """
     say = say or _line
     out = out or folder / "grades.csv"
     found = sorted(_find(folder, sorted(file.stem for file in masters.glob("*.ipynb"))))
     if not found:
-        raise ValueError(f"{folder} holds no notebook: FOLDER/NAME/*.ipynb or FOLDER/*.ipynb")
+        raise InputError(f"{folder} holds no notebook: FOLDER/NAME/*.ipynb or FOLDER/*.ipynb")
     out.touch()  # before hours of work
-    with tempfile.TemporaryDirectory(prefix="aelib-grade-") as temporary:
-        work = Path(temporary)
+    temporary = tempfile.TemporaryDirectory(prefix="aelib-grade-", ignore_cleanup_errors=True)
+    with temporary as name:
+        work = Path(name)
         courses = Copies(work / "courses", min(jobs, len(found)), run or lesson.unpack())
         graders = {
             sheet: autograder(masters / f"{sheet}.ipynb", work / "autograders")
@@ -161,7 +164,7 @@ def _line(text: str) -> None:
 def _find(folder: Path, known: list[str]) -> Iterator[Found]:
     """Every notebook in the folder and in the folders of it; a folder without one counts, too."""
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder")
+        raise InputError(f"{folder} is no folder")
     for file in _notebooks(folder):
         sheet = _sheet(file, known)
         student = file.stem.replace(sheet, "").strip(" _-.") if sheet else ""
@@ -174,26 +177,29 @@ def _find(folder: Path, known: list[str]) -> Iterator[Found]:
 
 
 def _notebooks(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*.ipynb") if not file.name.startswith(".")]
+    files = (file for file in folder.glob("*.ipynb") if file.is_file())
+    return [file for file in files if not file.name.startswith(".")]
 
 
 def _sheet(file: Path, known: list[str]) -> str:
     """Returns which sheet this is: by the name that otter left in it, else by the file's name."""
-    try:
-        content = json.loads(file.read_bytes()) if file.stat().st_size < LARGEST else {}
-        name = content["metadata"]["otter"]["assignment_name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        name = ""
-    if name in known:
-        return name
+    with suppress(UnreadableError):
+        name = Submitted(file).name
+        if name in known:
+            return name
     return next((sheet for sheet in known if sheet in file.stem), "")
 
 
 def _write(out: Path, rows: list[Grade]) -> None:
-    """Write the CSV file; a cell that a spreadsheet would compute is put in quotes."""
+    """Write the CSV file."""
     with open(out, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in rows:
-            values = [getattr(row, name) for name in COLUMNS]
-            writer.writerow([f"'{v}" if str(v)[:1] in "=+-@" and str(v) else v for v in values])
+            writer.writerow([_cell(getattr(row, name)) for name in COLUMNS])
+
+
+def _cell(value: str | float) -> str | float:
+    """Returns the value; with a quote before it if a spreadsheet would compute it."""
+    formula = isinstance(value, str) and len(value) > 1 and value[0] in "=+-@"
+    return f"'{value}" if formula else value

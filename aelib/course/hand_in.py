@@ -14,17 +14,23 @@ from .confined import Limits, confine
 from .copies import Copies, remove_tree
 from .exercises.assemble import assemble
 from .exercises.sheet import sentence
+from .submitted import Submitted, UnreadableError
 
-LARGEST = 30_000_000  # bytes of a notebook
 _KEPT = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV")  # variables of the environment that go on
 _LOST = "no result: it left its folder or a check in a way that ends the grading"
 
 
 class Autograder(NamedTuple):
-    """What otter grades a sheet with: a zip, and {exercise: its points}."""
+    """What otter grades a sheet with.
+
+    Attributes:
+        points: of each exercise.
+        by_hand: points of the exercises that a teacher reads.
+    """
 
     zip: Path
     points: dict[str, float]
+    by_hand: dict[str, float]
 
 
 class Grade(NamedTuple):
@@ -62,7 +68,18 @@ def autograder(master: Path, folder: Path) -> Autograder:
         for name in sorted(archive.namelist()):
             if name.startswith("tests/") and name.endswith(".py"):
                 points[Path(name).stem] = _points(archive.read(name).decode())
-    return Autograder(made.autograder, points)
+    return Autograder(made.autograder, points, _by_hand(master))
+
+
+def _by_hand(master: Path) -> dict[str, float]:
+    """Returns the points of the questions that the master marks as `manual: true`."""
+    found = {}
+    for cell in json.loads(master.read_text(encoding="utf-8"))["cells"]:
+        lines = "".join(cell["source"]).splitlines()
+        if cell["cell_type"] == "raw" and "manual: true" in lines:
+            config = dict(line.split(": ", 1) for line in lines if ": " in line)
+            found[config["name"]] = float(config.get("points", 1))
+    return found
 
 
 def _points(source: str) -> float:
@@ -85,12 +102,14 @@ def graded(job: HandIn, limits: Limits, stop: Callable[[], bool]) -> list[Grade]
         return [Grade(job.student, job.sheet or job.file.name, "-", 0, 0, what, lost=True)]
     work = Path(tempfile.mkdtemp(dir=job.work))
     try:
-        notebook, looks = _prepared(job.file, job.sheet, work)
+        submitted = Submitted(job.file)
+        notebook = work / f"{job.sheet}.ipynb"
+        submitted.write(notebook, job.sheet)
         with job.courses.lend() as course:
             results = _run(job, notebook, course, work, limits, stop)
-        return _rows(job, results, looks)
+        return _rows(job, results, submitted)
     except Exception as error:  # a hand-in can hold anything, and the others must be graded
-        known = isinstance(error, _NoResult)
+        known = isinstance(error, (_NoResult, UnreadableError))
         why = str(error) if known else f"grading failed: {type(error).__name__}: {error}"
         return [
             Grade(job.student, job.sheet, exercise, 0, points, why, lost=True)
@@ -102,44 +121,6 @@ def graded(job: HandIn, limits: Limits, stop: Callable[[], bool]) -> list[Grade]
 
 class _NoResult(Exception):
     """Why a sheet could not be graded."""
-
-
-def _prepared(file: Path, sheet: str, work: Path) -> tuple[Path, dict[str, int]]:
-    """Write the notebook without outputs, under the sheet's own name.
-
-    Returns:
-        The file, and how often val was looked at for an exercise, as its outputs say.
-    """
-    try:
-        size = file.stat().st_size
-        if size > LARGEST:
-            raise _NoResult(f"the file has {size / 1e6:,.0f} MB: clear the outputs, hand in again")
-        content = json.loads(file.read_bytes())
-        cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-        looks = _looks(cells)
-        for cell in cells:
-            cell["outputs"] = []
-        content["metadata"].setdefault("otter", {})["assignment_name"] = sheet
-        content["metadata"].setdefault("kernelspec", {})["name"] = "python3"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _NoResult(f"this is no notebook ({type(error).__name__})") from None
-    notebook = work / f"{sheet}.ipynb"
-    notebook.write_text(json.dumps(content), encoding="utf-8")
-    return notebook, looks
-
-
-def _looks(cells: list[dict[str, Any]]) -> dict[str, int]:
-    """Looks at val that the board left in the outputs, by the check that follows."""
-    looks: dict[str, int] = {}
-    waiting = 0
-    for cell in cells:
-        for output in cell.get("outputs", []):
-            waiting = max(waiting, int(output.get("metadata", {}).get("aelib", {}).get("looks", 0)))
-        source = "".join(cell["source"])
-        if waiting and 'grader.check("' in source:
-            looks[source.split('grader.check("')[1].split('"')[0]] = waiting
-            waiting = 0
-    return looks
 
 
 def _run(
@@ -207,17 +188,23 @@ def _last_words(work: Path) -> str:
     return f"no result: {lines[-1].strip()[:160]}" if lines else _LOST
 
 
-def _rows(job: HandIn, tests: list[dict[str, Any]], looks: dict[str, int]) -> list[Grade]:
+def _rows(job: HandIn, tests: list[dict[str, Any]], submitted: Submitted) -> list[Grade]:
     found = {test["name"]: test for test in tests}
     rows = []
     for exercise, of in job.autograder.points.items():
         test = found.get(exercise, {})
-        messages = [_sentence(test.get("output", ""))] if test.get("score", 0) < of else []
-        if exercise in looks:
-            messages.append(f"looks at val: {looks[exercise]}")
-        points = min(float(test.get("score", 0)), of)
-        message = "; ".join(text for text in messages if text)
+        score = float(test.get("score", 0))
+        points = score if 0 <= score <= of else 0
+        message = _sentence(test.get("output", "")) if points < of else ""
+        if message.endswith("not solved yet") and submitted.syntax:
+            message += f", or stopped by a syntax error in {submitted.syntax}"
         rows.append(Grade(job.student, job.sheet, exercise, points, of, message))
+    for exercise, points in job.autograder.by_hand.items():
+        message = f"{points:g} points, to be given by the teacher"
+        rows.append(Grade(job.student, job.sheet, exercise, 0, 0, message))
+    if submitted.looks:
+        message = f"{submitted.looks} in all"
+        rows.append(Grade(job.student, job.sheet, "looks at val", 0, 0, message))
     return rows
 
 

@@ -56,14 +56,16 @@ def start(namespace: dict[str, Any]) -> Run:
 
 def _opened(directory: str, profile: str, parameters: dict[str, Any]) -> Run:
     """The run at hand, or the one derived from it that has these settings."""
-    make(profile)  # refuses an unknown profile before a directory is made
-    if directory and not (ROOT / directory / SETTINGS).exists():
-        return Run(directory, profile, **parameters)
+    make(profile, **dict.fromkeys(parameters))  # refuses names that are no settings
     own = runs_folder() / profile
     if directory:
         own = ROOT / directory
     elif profile == "classroom" and not own.exists():
         own = lesson.unpack()
+    if not (own / SETTINGS).exists():
+        make(profile, **parameters)  # refuses a wrong value before a directory is made
+        if directory:
+            return Run(own, profile, **parameters)
     return derive(Run(own, profile), **parameters)
 
 

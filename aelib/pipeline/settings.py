@@ -60,9 +60,7 @@ class Settings:
         10.0, "how much faster the classifiers' last layer learns (the paper: 10)", 0.1, 1000.0
     )
     network_last_layer_factor: float = setting(1.0, "the same, segmentation networks", 0.1, 1000.0)
-    features_factor: float = setting(
-        1.0, "how much faster the backbone learns than fc6", 0.0, 100.0
-    )
+    features_factor: float = setting(1.0, "the same, the backbone (both networks)", 0.0, 100.0)
     weight_decay: float = setting(1e-2, "adamw: decoupled; sgd: part of the gradient", 0.0, 1.0)
     momentum: float = setting(0.9, "sgd's", 0.0, 0.999)
     drop_epoch: int = setting(6, "sgd: the rate is a tenth after so many epochs", 1, 1000)
@@ -82,7 +80,9 @@ class Settings:
     )
     cam_scale: float = setting(1.0, "factor of pictures for CAMs and confidences v", 0.1, 10.0)
     # background and S
-    saliency_maps: str = setting("", "folder (as data_root) of maps ID.png; empty: computed")
+    saliency_maps: str = setting(
+        "", "folder (as data_root) of maps ID.png, white is salient; empty: computed"
+    )
     superpixels: int = setting(250, "SLIC superpixels a picture, for computed saliency", 10, 5000)
     background_threshold: float = setting(0.4, "saliency below it is background", 0.0, 1.0)
     # PSL: S-hat joins late, as a network with random weights predicts background everywhere

@@ -36,6 +36,7 @@ def test_start_opens_the_run_with_the_parameters(tmp_path, capsys):
     ("name", "value", "message"),
     [
         ("detla", 0.4, "did you mean 'delta'"),
+        ("detla", None, "did you mean 'delta'"),
         ("delta", "5e-1", "write 1.0e-3"),
         ("seed", True, "seed: True is bool"),
         ("seed", "true", "seed: 'true' is str"),
@@ -45,10 +46,14 @@ def test_start_opens_the_run_with_the_parameters(tmp_path, capsys):
         ("clases", "cat", "no such setting .*'classes'"),
     ],
 )
-def test_a_wrong_parameter_is_refused_before_a_directory_is_made(tmp_path, name, value, message):
-    with pytest.raises(ValueError, match=message):
-        start(cells(tmp_path, **{name: value}))
-    assert not (tmp_path / "run").exists()
+def test_a_wrong_parameter_is_refused_before_a_directory_is_made(
+    tmp_path, monkeypatch, name, value, message
+):
+    monkeypatch.setenv("AELIB_RUNS", str(tmp_path / "runs"))
+    for place in ("", str(tmp_path / "run")):
+        with pytest.raises(ValueError, match=message):
+            start(cells(tmp_path) | {"run_dir": place, name: value})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_running_the_cell_again_ignores_what_later_cells_bound_but_not_the_parameters(tmp_path):
@@ -107,6 +112,8 @@ def test_which_run_is_at_hand(tmp_path, monkeypatch):
     assert opened(profile="smoke", seed=5) == "smoke,seed=5"
     assert opened(run_dir=str(tmp_path / "mine"), seed=1) == "mine"
     assert json.loads((tmp_path / "mine" / "settings.json").read_text())["seed"] == 1
+    with pytest.raises(ValueError, match="no such setting"):
+        opened(detla=None)
     Run(tmp_path / "classroom")
     assert opened(seed=None) == "classroom"
     assert opened(seed=1) == "classroom,seed=1"

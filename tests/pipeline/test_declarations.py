@@ -1,17 +1,30 @@
 """@stage: each stage declares the settings that it reads, all of them and no other."""
 
+import json
 from typing import ClassVar
 
 import pytest
 from safetensors.torch import save_file
-from tiny import PHOTOS, TINY, make_everything, make_folder
+from tiny import PHOTOS, TINY, make_devkit, make_everything, make_folder
 
 from aelib.models import LargeFOV
 from aelib.pipeline import stages
 from aelib.pipeline.run import Run
-from aelib.pipeline.settings import Settings
+from aelib.pipeline.settings import NUMBER_FREE, Settings
+from aelib.pipeline.stages import data
 
-SHORT = {"classifier_epochs": 1, "network_epochs": 1}
+SHORT = TINY | {"classifier_epochs": 1, "network_epochs": 1}
+WARM = {"start": "warm", "classification_loss": "squared", "delta_rule": "share"}
+MAPS = PHOTOS | {"dataset": "folder", "saliency_maps": "maps", "test_flip": "yes"}
+#: Kinds of runs that between them go every way through the stages.
+VARIANTS = {
+    "creatures": {},
+    "warm": WARM,
+    "folder": MAPS,
+    "folder without masks": PHOTOS | {"dataset": "folder", "start": "warm"},
+    "voc": PHOTOS | {"dataset": "voc", "classes": "cat,dog", "precision": "bfloat16"},
+    "pretrained": {"backbone": "mobilenet_v2", "frozen": 14, "dropout": 0.5},
+}
 
 
 class WatchedSettings(Settings):
@@ -32,47 +45,54 @@ class WatchedSettings(Settings):
         return {name: object.__getattribute__(self, name) for name in Settings.__dataclass_fields__}
 
 
-VARIANTS = {
-    "creatures": {"start": "warm", "classification_loss": "squared"},
-    "photographs": PHOTOS | {"dataset": "folder", "test_flip": "yes", "saliency_maps": "maps"},
-}
-
-
 @pytest.fixture(scope="module")
 def settings_read(tmp_path_factory):
     """stage -> settings that making it read, over all variants; each stage on a fresh Run."""
     found = {}
     for kind, more in VARIANTS.items():
-        folder = tmp_path_factory.mktemp(kind)
-        if "dataset" in more:
-            make_folder(folder / "photos")
-            more = more | {"data_root": str(folder / "photos")}
-        if "saliency_maps" in more:
-            more = more | {"saliency_maps": str(folder / "photos" / "maps")}
-        Run(folder / "run", "smoke", **TINY | SHORT | more)
+        folder = tmp_path_factory.mktemp("run")
+        more = more | _places(folder, kind, more)
+        Run(folder / "run", "smoke", **SHORT | more)
         with pytest.MonkeyPatch.context() as patch:
             _watch(patch, found)
-            make_everything(Run(folder / "run", "smoke"))
-            if kind == "creatures":
-                stages.prepare(Run(folder / "weights", "smoke", **TINY | _weights(folder)))
+            run = Run(folder / "run", "smoke")
+            if kind == "pretrained":
+                stages.mine(run, 1)
+                stages.train_ceiling(run)
+            else:
+                make_everything(run)
+        for file in run.directory.glob("*/manifest.json"):
+            _records_what_is_declared(file, run)
     return found
 
 
-def _weights(folder):
-    """Settings of a run that starts from a file of weights."""
-    model = LargeFOV(1, "mobilenet_v2")
-    tensors = {n: t for n, t in model.state_dict().items() if n.startswith("features.")}
-    save_file(tensors, folder / "w.safetensors")
-    return {"backbone": "mobilenet_v2", "weights": str(folder / "w.safetensors")}
+def _places(folder, kind, more):
+    """Settings that name files, which are made."""
+    if kind == "pretrained":
+        tensors = LargeFOV(1, "mobilenet_v2").state_dict()
+        tensors = {n: t for n, t in tensors.items() if n.startswith("features.")}
+        save_file(tensors, folder / "w.safetensors")
+        return {"weights": str(folder / "w.safetensors")}
+    if "dataset" not in more:
+        return {}
+    make = make_devkit if kind == "voc" else make_folder
+    make(folder / "photos", masks="without" not in kind)
+    maps = {"saliency_maps": str(folder / "photos" / "maps")} if "saliency_maps" in more else {}
+    return {"data_root": str(folder / "photos")} | maps
 
 
 def _watch(patch, found):
-    """Each stage, as it is entered, sees settings that remember, and a data set not yet open."""
-    call = stages.Stage.__call__
+    """Each stage, as it is entered, sees settings that remember, and a data set not yet open.
+
+    The check of all inputs is not watched: it decides whether there is a stage, not what is in it.
+    """
+    call, check = stages.Stage.__call__, data.check_inputs
 
     def watched(stage, run, *of):
         again = Run(run.directory, "smoke")
         name = stage.name(*of)
+        if not again.finished("data") and name != "data":
+            stages.prepare(run)
         for read in stage.reads(again.settings, *of):
             assert again.finished(read), (name, read)  # made before, on a run of its own
         again.settings = WatchedSettings(**again.settings.to_json())
@@ -83,19 +103,73 @@ def _watch(patch, found):
             found.setdefault(name, set()).update(WatchedSettings.read)
         WatchedSettings.read = outer  # a stage may ask for another one
 
+    def unwatched(run):
+        before = set(WatchedSettings.read)
+        check(run)
+        WatchedSettings.read = before
+
     patch.setattr(stages.Stage, "__call__", watched)
+    patch.setattr(data, "check_inputs", unwatched)
+
+
+def _records_what_is_declared(file, run):
+    values, declared = run.settings.to_json(), stages.find(file.parent.name)[0].settings
+    content = json.loads(file.read_text())
+    assert content["settings"] == {name: values[name] for name in declared}, file
 
 
 def test_a_stage_reads_no_setting_that_it_does_not_declare(settings_read):
-    assert len(settings_read) == 19
+    assert len(settings_read) == 22
     for name, read in settings_read.items():
-        assert read <= set(stages.find(name)[0].settings), name
+        assert read - {*NUMBER_FREE} <= {*stages.find(name)[0].settings}, name
 
 
 def test_a_stage_declares_no_setting_that_it_never_reads(settings_read):
     by_stage = {}
     for name, read in settings_read.items():
         by_stage.setdefault(stages.find(name)[0], set()).update(read)
-    elsewhere = {"train_list", "val_list", "fc_weights"}  # VOC's; with a file of weights
     for stage, read in by_stage.items():
-        assert set(stage.settings) - read <= elsewhere, stage.pattern
+        # of the networks, the ceiling alone was made from a file of weights
+        unread = {*stage.settings} - read
+        assert unread <= ({"fc_weights"} if "network" in stage.pattern else set()), stage.pattern
+
+
+def test_what_changes_no_number_is_declared_by_no_stage(settings_read):
+    declared = {name for stage in map(stages.find, settings_read) for name in stage[0].settings}
+    assert not declared & {*NUMBER_FREE}
+    # only read between the stages, when the numbers are put together
+    unread = Settings.__dataclass_fields__.keys() - declared - {*NUMBER_FREE}
+    assert unread == {"profile", "erase_steps", "stop_evidence"}
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_all_names_are_in_order_and_are_what_a_course_makes(tmp_path, steps):
+    run = Run(tmp_path / "run", "smoke", **SHORT | {"erase_steps": steps, "object_steps": 1})
+    names = stages.all_names(run.settings)
+    for i, name in enumerate(names):
+        maker, of = stages.find(name)
+        assert {*maker.reads(run.settings, *of)} <= {*names[:i]}, name
+    assert {*stages.all_names(Run(tmp_path / "two", "smoke", **TINY).settings)} == {
+        *("data", "data-val", "saliency", "refined"),
+        *(f"{kind}-{k}" for k in (1, 2) for kind in ("classifier", "regions", "pseudo-masks")),
+        *(f"scores-{name}" for name in ("mined-1", "mined-2", "AE-step1", "AE-step2")),
+        *(f"network-{name}" for name in ("AE-step1", "AE-step2")),
+        *(f"{kind}-AE+PSL{more}" for kind in ("network", "scores") for more in ("", "++")),
+        *(f"{kind}-{stages.FULL}" for kind in ("network", "scores")),
+    }
+
+
+def test_a_folder_without_masks_has_no_ceiling(tmp_path):
+    make_folder(tmp_path / "photos", masks=False)
+    more = PHOTOS | {"dataset": "folder", "data_root": str(tmp_path / "photos")}
+    names = stages.all_names(Run(tmp_path / "run", "smoke", **TINY | more).settings)
+    assert "network-AE+PSL" in names and not any(stages.FULL in name for name in names)
+
+
+def test_make_makes_what_is_read_first(tmp_path):
+    run = Run(tmp_path / "run", "smoke", **SHORT)
+    stages.make(run, "scores-mined-1")
+    there = {file.parent.name for file in run.directory.glob("*/manifest.json")}
+    assert there == {"data", "data-val", "classifier-1", "regions-1", "scores-mined-1"}
+    with pytest.raises(ValueError, match="no stage makes a folder 'seeds-1'"):
+        stages.make(run, "seeds-1")

@@ -133,7 +133,9 @@ def test_training_gets_the_crops_the_regions_and_the_whole_recipe(finished, tmp_
 def test_pseudo_masks_are_the_merge_rule_pixel_by_pixel(finished):
     _, run = finished
     train, threshold = stages.pictures(run, "train"), run.settings.background_threshold
-    pairs = zip(run.images("pseudo-masks-2", train.ids), run.images("saliency", train.ids), strict=True)
+    pairs = zip(
+        run.images("pseudo-masks-2", train.ids), run.images("saliency", train.ids), strict=True
+    )
     for i, (mask, gray) in enumerate(pairs):
         region = stages.regions(run, 2)[i]
         for y, x in np.ndindex(mask.shape):

@@ -125,7 +125,10 @@ def test_what_is_no_stage_is_repaired_without_making_a_stage(
 
 def test_a_whole_stage_of_another_run_or_place_is_refused(tiny_run, tiny_runs):
     shutil.rmtree(tiny_run.directory / "pseudo-masks-1")
-    for source in (tiny_runs[1].directory / "pseudo-masks-1", tiny_run.directory / "pseudo-masks-2"):
+    for source in (
+        tiny_runs[1].directory / "pseudo-masks-1",
+        tiny_run.directory / "pseudo-masks-2",
+    ):
         shutil.copytree(source, tiny_run.directory / "pseudo-masks-1")
         foreign = "belongs to another run or stage"
         with pytest.raises(RunError, match=rf"manifest\.json {foreign}; delete the folder"):
@@ -142,32 +145,42 @@ def test_a_strangers_file_is_named_and_set_aside_but_never_deleted(tiny_run):
     wanted = [(f"{place}thesis.tex", strange) for place in ("notebooks/", "pseudo-masks-1/", "")]
     assert verify(tiny_run.directory) == wanted
     repair(tiny_run.directory)
-    assert (tiny_run.directory / "damaged/1/pseudo-masks-1/thesis.tex").read_text() == "years of work"
+    assert (
+        tiny_run.directory / "damaged/1/pseudo-masks-1/thesis.tex"
+    ).read_text() == "years of work"
     assert tiny_run.finished("pseudo-masks-1")
     assert not (tiny_run.directory / "pseudo-masks-1/thesis.tex").exists()
 
 
-def test_a_stage_that_comes_out_otherwise_makes_anew_what_was_made_from_it(tiny_run, capsys):
-    log = tiny_run.json("classifier-2", "log.json")
-    (tiny_run.directory / "classifier-2" / "log.json").write_text("{}")
+READERS = {"classifier-2": ["regions-2"], "regions-2": ["scores-mined-2", "pseudo-masks-2"]}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_stage_that_comes_out_otherwise_makes_anew_what_was_made_from_it(tiny_run, name, capsys):
+    """What is made anew comes out the same here, so nothing after it is made."""
+    log = tiny_run.json(name, "log.json")
+    (tiny_run.directory / name / "log.json").write_text("{}")
     repair(tiny_run.directory)
     stages.mine(tiny_run, 2)
-    folder = tiny_run.directory / "classifier-2"
+    folder = tiny_run.directory / name
     files = [file for file in folder.iterdir() if file.name != "manifest.json"]
     kept = {file.name: file.read_bytes() for file in files}
+    maker, of = stages.find(name)
     # as another machine might make it
-    with tiny_run.making("classifier-2", ["classifier-1"]) as folder:
-        for name, content in kept.items():
-            (folder / name).write_bytes(content)
-        (folder / "log.json").write_text(json.dumps(log | {"losses": [0.5]}))
-    assert not tiny_run.finished("pseudo-masks-2") and tiny_run.finished("pseudo-masks-1")
-    with pytest.raises(RunError, match="pseudo-masks-2 was made from classifier-2, made anew since"):
-        tiny_run.images("pseudo-masks-2", ("train-00000",))
-    stale = "is out of date, the next run makes it again: it was made from another classifier-2"
-    assert ("pseudo-masks-2/manifest.json", stale) in verify(tiny_run.directory)
+    with tiny_run.making(name, maker.reads(tiny_run.settings, *of), maker.settings) as folder:
+        for file, content in kept.items():
+            (folder / file).write_bytes(content)
+        (folder / "log.json").write_text(json.dumps(log | {"warnings": ["another"]}))
+    first = READERS[name][0]
+    assert not any(tiny_run.finished(reader) for reader in READERS[name])
+    assert tiny_run.finished("pseudo-masks-1") and tiny_run.finished("network-AE-step2")
+    with pytest.raises(RunError, match=f"{first} was made from {name}, made anew since"):
+        tiny_run.files(first)
+    stale = f"is out of date, the next run makes it again: it was made from another {name}"
+    assert (f"{first}/manifest.json", stale) in verify(tiny_run.directory)
     capsys.readouterr()
     make_everything(tiny_run)
-    assert begun(capsys) == ["scores-mined-2", "pseudo-masks-2"]  # S came out the same: its networks stay
+    assert begun(capsys) == READERS[name]
 
 
 KINDS = ["creatures", "warm", "voc", "folder", "folder without masks", "folder with maps"]
@@ -195,8 +208,8 @@ def test_a_stage_declares_exactly_what_it_reads(tmp_path, monkeypatch, kind):
         return files(self, stage)
 
     @contextmanager
-    def watched(self, stage, reads=()):
-        with making(self, stage, reads) as folder:
+    def watched(self, stage, reads=(), settings=()):
+        with making(self, stage, reads, settings) as folder:
             yield folder
         made[stage] = (set(reads), set(read))
         read.clear()

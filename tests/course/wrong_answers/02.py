@@ -152,7 +152,8 @@ def by_saliency(world):
     return 1 + int(np.cumprod(np.array(world.low[1:]) < LIMIT).sum())
 
 
-LIMIT = 0.5
+LIMIT = 0.55
+WORDS = "I stop when evidence on unseen pictures falls " + "for the reason that follows " * 8
 wrong = {
     "check_erase": [
         (black, ["black"]),
@@ -221,6 +222,13 @@ wrong = {
         (lambda world: 4 if world.evidence[-1] > 0.2 and len(world) == 4 else 1, ["Lose less"]),
         (lambda world: 3, ["whatever the signals say"]),
     ],
+    "check_words": [
+        (Answer("often", WORDS), ["looks", "whole number"]),
+        (Answer(2, "low is best"), ["3 words are few"]),
+        (Answer(2, "it fits best " * 20), ["name the signal"]),
+        (Answer(2, 3), ["must be a text"]),
+        (Answer(2, ...), ["not solved yet"]),
+    ],
 }
 right = {
     "check_erase": [by_class, by_numbers],
@@ -232,4 +240,5 @@ right = {
     "check_evidence": [by_pictures],
     "check_stop": [as_long_as_evidence_lasts],
     "check_stop_outcome": [by_saliency],
+    "check_words": [Answer(0, WORDS)],
 }
