@@ -135,13 +135,12 @@ def check_safe_threshold(run: Run, threshold: Any) -> None:
     best, removed = _safe(run, "train", value)
     if abs(value - best) < 0.0101:
         return
+    if abs(value - _safe(run, "val", value)[0]) < 0.0051:
+        say.wrong("threshold", f"{value:g} is what val would choose: choose on train")
+    share = f"on train it removes {100 * removed:.1f} % of the classes that are there"
     if removed > LOST:
-        words = f"{value:g} is too high: on train it removes {100 * removed:.1f} %"
-        of_val, _ = _safe(run, "val", value)
-        hint = "; it is what val would choose" if abs(value - of_val) < 0.0101 else ""
-        say.wrong("threshold", f"{words} of the classes that are there{hint}")
-    words = f"{value:g} is safe on train ({100 * removed:.1f} % removed), but not the largest"
-    say.wrong("threshold", words)
+        say.wrong("threshold", f"{value:g} is too high: {share}")
+    say.wrong("threshold", f"{value:g} is safe ({share}), but it is not the largest safe one")
 
 
 def _safe(run: Run, split: str, value: float) -> tuple[float, float]:

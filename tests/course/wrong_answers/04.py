@@ -5,7 +5,11 @@ from math import log
 import numpy as np
 import torch
 from answers import Answer
+from from_run import FromRun
 from torch.nn import functional as F
+
+from aelib.course.exercises.psl import survivor
+from aelib.pipeline import stages
 
 # --- by hand --------------------------------------------------------------------------------------
 
@@ -114,15 +118,65 @@ def per_picture(scores, S, v):
 
 # --- of the shipped run ---------------------------------------------------------------------------
 
-LAST_V = 4.937e-5  # of picture 95's rhino
-SAFE = 0.42
-# mIoU on val: AE and AE+PSL, as they are, prohibited, and both with CRF
-AE, AE_TEST, AE_CRF, AE_TEST_CRF = 57.3325, 61.6611, 78.2861, 81.3966
-PSL, PSL_TEST, PSL_CRF, PSL_TEST_CRF = 60.9893, 63.6843, 78.4499, 80.1551
-FIRST = (PSL - AE, AE_TEST - AE, AE_CRF - AE)
-LAST = (PSL_TEST_CRF - AE_TEST_CRF, PSL_TEST_CRF - PSL_CRF, PSL_TEST_CRF - PSL_TEST)
-BY_PRINTED = (61.0 - 57.3, 61.7 - 57.3, 78.3 - 57.3, 80.2 - 81.4, 80.2 - 78.4, 80.2 - 63.7)
-NEGATED = [-number for number in (*FIRST, *LAST)]
+
+def last_v(run):
+    """By halving: below it no pixel of the class is left."""
+    case = survivor(run)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        v = case.v.astype(float)
+        v[case.c] = (low + high) / 2
+        answer = (np.array([1, *v])[:, None, None] * case.f).argmax(axis=0)
+        left = (answer == case.c + 1).any()
+        low, high = (low, v[case.c]) if left else (v[case.c], high)
+    return high
+
+
+def safe(split):
+    """Of the classes that are present one in a hundred may have a lower v."""
+
+    def found(run):
+        pictures = stages.pictures(run, split)
+        v = stages.confidences(run, pictures.images[:600]).numpy()
+        present = np.sort(v[pictures.labels[:600]])
+        return np.floor(100 * present[len(present) // 100]) / 100
+
+    return found
+
+
+def gain(row, key, less_row, less_key, decimals=6):
+    """mIoU of one entry of the table minus that of another one, in points."""
+
+    def points(run, row, key):
+        name = "AE+PSL" if row == "PSL" else f"AE-step{run.settings.object_steps}"
+        matrix = np.array(run.json(f"scores-{name}", "scores.json")[key])
+        hits = matrix.diagonal()
+        shares = hits / (matrix.sum(axis=0) + matrix.sum(axis=1) - hits)
+        return round(100 * shares.mean(), decimals)
+
+    return FromRun(lambda run: points(run, row, key) - points(run, less_row, less_key))
+
+
+def credit(decimals=6):
+    return [
+        gain("PSL", "all", "AE", "all", decimals),
+        gain("AE", "prohibited", "AE", "all", decimals),
+        gain("AE", "all+crf", "AE", "all", decimals),
+        gain("PSL", "prohibited+crf", "AE", "prohibited+crf", decimals),
+        gain("PSL", "prohibited+crf", "PSL", "all+crf", decimals),
+        gain("PSL", "prohibited+crf", "PSL", "prohibited", decimals),
+    ]
+
+
+def times(factor, number):
+    return FromRun(lambda run: factor * number.compute(run))
+
+
+LAST_V = FromRun(last_v)
+CREDIT = credit()
+ROWS = gain("PSL", "prohibited", "AE", "all")
+ALL_THREE = gain("PSL", "prohibited+crf", "AE", "all")
+LAST_NEGATED = [*CREDIT[:3], times(-1, CREDIT[3]), *CREDIT[4:]]
 
 wrong = {
     "check_s_hat": [
@@ -165,26 +219,26 @@ wrong = {
         (Answer(0.05 / 0.93, LAST_V), ["v_pixel", "weighted too"]),
         (Answer(0.04 / 0.93, 0), ["v_picture", "before its v is 0"]),
         (Answer(0.04 / 0.93, 0.1), ["v_picture", "threshold at test"]),
-        (Answer(0.04 / 0.93, 1e-3), ["v_picture", "too high", "pixels are left"]),
-        (Answer(0.04 / 0.93, 1e-6), ["v_picture", "lower than it need be"]),
+        (Answer(0.04 / 0.93, times(2, LAST_V)), ["v_picture", "too high", "pixels are left"]),
+        (Answer(0.04 / 0.93, times(0.5, LAST_V)), ["v_picture", "lower than it need be"]),
         (Answer(..., LAST_V), ["not solved yet"]),
         (Answer(0.04 / 0.93, ...), ["not solved yet"]),
     ],
     "check_safe_threshold": [
-        (0.6, ["too high", "val would choose"]),
+        (FromRun(safe("val")), ["val would choose"]),
         (0.9, ["too high"]),
-        (0.1, ["safe on train", "not the largest"]),
+        (0.1, ["safe", "not the largest"]),
         (42, ["not between 0 and 1"]),
         (..., ["not solved yet"]),
     ],
     "check_credit": [
-        (Answer(PSL_TEST - AE, *FIRST[1:], *LAST), ["training_first", "whole gap"]),
-        (Answer(PSL_TEST_CRF - AE, *FIRST[1:], *LAST), ["training_first", "all three"]),
-        (Answer(*LAST, *FIRST), ["training_first", "adds last"]),
-        (Answer(*NEGATED), ["training_first", "sign"]),
-        (Answer(*FIRST, -LAST[0], *LAST[1:]), ["training_last", "sign"]),
-        (Answer(FIRST[0] / 100, *FIRST[1:], *LAST), ["in points"]),
-        (Answer(*FIRST, ..., *LAST[1:]), ["training_last: not solved yet"]),
+        (Answer(ROWS, *CREDIT[1:]), ["training_first", "whole gap"]),
+        (Answer(ALL_THREE, *CREDIT[1:]), ["training_first", "all three"]),
+        (Answer(*CREDIT[3:], *CREDIT[:3]), ["training_first", "adds last"]),
+        (Answer(*(times(-1, number) for number in CREDIT)), ["training_first", "sign"]),
+        (Answer(*LAST_NEGATED), ["training_last", "sign"]),
+        (Answer(times(0.01, CREDIT[0]), *CREDIT[1:]), ["in points"]),
+        (Answer(*CREDIT[:3], ..., *CREDIT[4:]), ["training_last: not solved yet"]),
     ],
 }
 right = {
@@ -192,6 +246,9 @@ right = {
     "check_hand_loss": [Answer(0.295, 0.3904), Answer(-OF_S / 13, torch.tensor(-ALL / 16))],
     "check_psl_loss": [right_psl_loss, lambda scores, S, v: per_picture(scores, S, v).mean()],
     "check_losing_v": [Answer(0.043, LAST_V)],
-    "check_safe_threshold": [SAFE, SAFE - 0.01],
-    "check_credit": [Answer(*FIRST, *LAST), Answer(*BY_PRINTED)],
+    "check_safe_threshold": [
+        FromRun(safe("train")),
+        FromRun(lambda run: safe("train")(run) - 0.01),
+    ],
+    "check_credit": [Answer(*CREDIT), Answer(*credit(decimals=1))],
 }
