@@ -9,6 +9,29 @@ from tiny import TINY, finish
 from aelib.pipeline.run import Run
 
 
+# --- what `make test-fast` leaves out -------------------------------------------------------------
+
+SLOW_FOLDERS = {"reliability", "long", "browser"}
+SLOW_FILES = {
+    *("test_course.py", "test_course_photos.py", "test_lesson.py", "test_lab.py", "test_report.py"),
+    *("test_exercises.py", "test_grade.py", "test_board.py", "test_errors.py"),
+    *("test_photo_runs.py", "test_answers.py", "test_declarations.py", "test_stages.py"),
+    *("test_health.py", "test_results.py", "test_weights.py", "test_checkpoint.py"),
+    *("test_derived.py", "test_changes.py", "test_sharing.py", "test_runs_command.py"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        folder, file = item.path.parent.name, item.path.name
+        finished = {"tiny_runs", "tiny_run"} & {*getattr(item, "fixturenames", ())}
+        if folder in SLOW_FOLDERS or file in SLOW_FILES or finished:
+            item.add_marker(pytest.mark.slow)
+
+
+# --- finished runs --------------------------------------------------------------------------------
+
+
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory):
     """Two finished runs of different seeds. Read them only; `tiny_run` is a copy to break."""
