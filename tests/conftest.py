@@ -8,7 +8,6 @@ from tiny import TINY, finish
 
 from aelib.pipeline.run import Run
 
-
 # --- what `make test-fast` leaves out -------------------------------------------------------------
 
 SLOW_FOLDERS = {"reliability", "long", "browser"}
@@ -17,7 +16,7 @@ SLOW_FILES = {
     *("test_exercises.py", "test_grade.py", "test_board.py", "test_errors.py"),
     *("test_photo_runs.py", "test_answers.py", "test_declarations.py", "test_stages.py"),
     *("test_health.py", "test_results.py", "test_weights.py", "test_checkpoint.py"),
-    *("test_derived.py", "test_changes.py", "test_sharing.py", "test_runs_command.py"),
+    *("test_derived.py", "test_listing.py", "test_runs_command.py"),
 }
 
 

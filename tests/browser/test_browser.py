@@ -57,8 +57,10 @@ CONNECTED = """() => {
 ALL_RUN = """() => {
     const cells = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
         .filter(c => c.querySelector('.cm-content').innerText.trim());
+    const stderr = '[data-mime-type="application/vnd.jupyter.stderr"]';
+    const texts = [...document.querySelectorAll(stderr)];
     return document.querySelector('[data-mime-type="application/vnd.jupyter.error"]')
-        || document.body.innerText.includes('Traceback (most recent call last)')
+        || texts.some(e => /^\\w*Error\\b|Traceback \\(most recent call last/.test(e.innerText))
         || cells.every(c => /\\d/.test(c.querySelector('.jp-InputPrompt').innerText));
 }"""
 

@@ -21,8 +21,7 @@ VARIANTS = {
     "creatures": {},
     "warm": WARM,
     "folder": MAPS,
-    "folder without masks": PHOTOS | {"dataset": "folder", "start": "warm"},
-    "voc": PHOTOS | {"dataset": "voc", "classes": "cat,dog", "precision": "bfloat16"},
+    "voc": PHOTOS | {"dataset": "voc", "classes": "cat,dog", "start": "warm"},
     "pretrained": {"backbone": "mobilenet_v2", "frozen": 14, "dropout": 0.5},
 }
 
@@ -76,7 +75,7 @@ def _places(folder, kind, more):
     if "dataset" not in more:
         return {}
     make = make_devkit if kind == "voc" else make_folder
-    make(folder / "photos", masks="without" not in kind)
+    make(folder / "photos")
     maps = {"saliency_maps": str(folder / "photos" / "maps")} if "saliency_maps" in more else {}
     return {"data_root": str(folder / "photos")} | maps
 

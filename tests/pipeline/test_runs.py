@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from aelib.datasets.photos import palette, save_mask
-from aelib.pipeline import directory, manifest
+from aelib.pipeline import directory as directory_module
 from aelib.pipeline import run as run_module
 from aelib.pipeline.directory import runs_folder
 from aelib.pipeline.run import Run, RunError, peak_memory_mb, save_tensors
@@ -77,7 +77,7 @@ def test_wrong_settings_make_no_directory(tmp_path):
 def test_relative_directories_count_from_the_root_not_from_here(tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    for module in (run_module, directory):
+    for module in (run_module, directory_module):
         monkeypatch.setattr(module, "ROOT", tmp_path / "root")
     monkeypatch.delenv("AELIB_RUNS", raising=False)
     assert Run("x/y", "smoke").directory == tmp_path / "root/x/y"
@@ -117,9 +117,9 @@ def test_an_empty_directory_will_do_and_a_strangers_will_not(tmp_path):
 
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    for directory in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(RunError, match=str(directory)):
-            Run(directory, "smoke")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match=str(place)):
+            Run(place, "smoke")
     assert snapshot(tmp_path) == {"file": b"x"}
 
 

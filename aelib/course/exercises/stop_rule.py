@@ -1,7 +1,7 @@
 """The checks of exercise 10 (sheet 02), open: a rule that says when to stop erasing.
 
-A rule sees a `World`: what four rounds of erasing show without a mask. worlds.json holds one
-for each seed (profile classroom), and apart from them the mIoU of the mined regions on the
+A rule sees a `World`: what four rounds of erasing show without a mask. worlds.json holds those
+of seeds 0 to 4 (profile classroom), and apart from them the mIoU of the mined regions on the
 training pictures, by which a rule is judged. benchmarks/worlds.py made the file, so that a
 class needs no training.
 """
