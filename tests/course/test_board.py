@@ -9,7 +9,7 @@ from aelib.evaluation import confusion, iou
 from aelib.masks import IGNORE
 from aelib.pipeline import stages
 from aelib.pipeline.run import Run
-from aelib.psl import prohibit
+from aelib.psl import allowed
 
 NUMBERS = {"delta": 0.3, "background_threshold": 0.2, "prohibit_threshold": 0.1}
 
@@ -19,8 +19,8 @@ def test_prohibition_is_scored_as_the_pipeline_does_it(tiny_run):
     v = stages.confidences(tiny_run, pictures.images)
     f = stages.probabilities(tiny_run, stages.network(tiny_run, "AE+PSL"), pictures.images)
     matrix = np.zeros((len(pictures.classes) + 1,) * 2, np.int64)
-    for mask, one, sure in zip(truth.masks, f, v, strict=True):
-        answer = prohibit(one[None], sure[None], 0.4)[0].numpy()
+    for mask, one, labels in zip(truth.masks, f, allowed(v, 0.4), strict=True):
+        answer = (one * labels[:, None, None]).argmax(dim=0).numpy()
         matrix += confusion(mask, answer, len(matrix))
     found = Scores(tiny_run, "val")("prohibit_threshold", 0.4)
     assert found == pytest.approx(np.nanmean(iou(matrix)))

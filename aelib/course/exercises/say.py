@@ -166,6 +166,8 @@ def _unchanged(before: Any, after: Any) -> bool:
         one, other = _array(before), _array(after)
         equal_nan = one.dtype.kind in "fc"
         return one.shape == other.shape and np.array_equal(one, other, equal_nan=equal_nan)
+    if isinstance(before, (int, float, str)):
+        return before == after or before != before  # NaN
     return True
 
 
@@ -186,9 +188,8 @@ def _array(value: Any) -> np.ndarray | None:
 
 def _equal(found: np.ndarray, expected: np.ndarray, tolerance: float) -> np.ndarray:
     found, expected = found.astype(float), expected.astype(float)
-    return np.isclose(
-        found, expected, rtol=0, atol=tolerance * np.maximum(1, abs(expected)), equal_nan=True
-    )
+    allowed = tolerance * np.fmax(1, abs(expected))  # 1 where NaN is expected
+    return np.isclose(found, expected, rtol=0, atol=allowed, equal_nan=True)
 
 
 def _recognise(name: str, found: np.ndarray, hints: Hints, tolerance: float) -> None:
