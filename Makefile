@@ -29,6 +29,9 @@ lab: .venv/ready  ## the notebooks in JupyterLab
 notebooks: run  ## put that run's outputs into notebooks/ and the run itself, packed, into data/: what the course ships
 	$(BIN)/python -m aelib publish
 
+exercises: .venv/ready  ## make the exercise sheets and their solutions from notebooks/exercises/masters, by otter assign
+	$(BIN)/python -m aelib.course.exercises.assemble
+
 seeds: .venv/ready  ## the course under seeds 0, 1 and 2 -> mean and spread (3 times make run)
 	$(BIN)/python benchmarks/seeds.py
 
@@ -53,4 +56,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test test-fast test-long test-browser audit lab notebooks seeds lint lock
+.PHONY: run test test-fast test-long test-browser audit lab notebooks exercises seeds lint lock
