@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tiny import PHOTOS, TINY, make_everything, make_folder
+from tiny import PHOTOS, TINY, finish, make_everything, make_folder
 
 from aelib.pipeline import manifest, results, sharing, stages
 from aelib.pipeline.derived import derive, opening_line
@@ -17,6 +17,8 @@ from aelib.pipeline.verify import repair, verify
 from aelib.support import files as support_files
 from aelib.support.files import read_json, write_json
 
+#: As TINY, but something is mined in both steps.
+LIVELY = TINY | {"train_images": 12, "classifier_epochs": 1}
 #: Changes of one or two settings; the first five always, all with AELIB_LONG=1.
 CHANGES = [
     {"delta": 0.5},
@@ -30,12 +32,12 @@ CHANGES = [
     {"start": "warm"},
     {"classification_loss": "squared", "learning_rate": 1e-3},
     {"seed": 7},
-    {"train_images": 10},
+    {"train_images": 14},
     {"val_images": 9},
     {"erase_steps": 3},
     {"erase_steps": 3, "object_steps": 3},
     {"object_steps": 1, "delta": 0.1},
-    {"classifier_epochs": 1},
+    {"classifier_epochs": 2},
     {"network_epochs": 3, "psl_warmup": 0.0},
     {"psl_warmup": 1.0},
     {"batch_size": 4},
@@ -52,6 +54,24 @@ CHANGES = [
 ]
 LONG = pytest.mark.skipif(not os.environ.get("AELIB_LONG"), reason="make test-long")
 CASES = [*CHANGES[:5], *(pytest.param(change, marks=LONG) for change in CHANGES[5:])]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return finish(Run(tmp_path_factory.mktemp("root") / "run", "smoke", **LIVELY))
+
+
+@pytest.fixture
+def root(made, tmp_path):
+    """A finished run, to derive from and to break."""
+    shutil.copytree(made.directory, tmp_path / "run")
+    return Run(tmp_path / "run", "smoke")
+
+
+def test_the_root_has_something_to_change(root):
+    """In a run that mines nothing every delta would be right."""
+    for step in (1, 2):
+        assert any(region.any() for region in stages.regions(root, step, first=step))
 
 
 def stage_files(run: Run) -> dict[str, bytes]:
@@ -77,14 +97,15 @@ def linked(run: Run, root: Run) -> set[str]:
 
 
 @pytest.mark.parametrize("change", CASES, ids=str)
-def test_a_derived_run_ends_in_the_files_of_a_run_made_from_nothing(tiny_run, tmp_path, change):
-    before = {file: file.read_bytes() for file in tiny_run.directory.rglob("*") if file.is_file()}
-    run = derive(tiny_run, **change)
+def test_a_derived_run_ends_in_the_files_of_a_run_made_from_nothing(root, tmp_path, change):
+    before = {file: file.read_bytes() for file in root.directory.rglob("*") if file.is_file()}
+    run = derive(root, **change)
     make_everything(run)
-    anew = Run(tmp_path / "anew" / "run", "smoke", **TINY | change)
+    anew = Run(tmp_path / "anew" / "run", "smoke", **LIVELY | change)
     make_everything(anew)
     assert stage_files(run) == stage_files(anew)
-    assert results.results(run) == results.results(anew)
+    numbers = [results.results(one) for one in (run, anew)]
+    assert numbers[0] | {"git": None} == numbers[1] | {"git": None}
     assert verify(run.directory) == []
     assert {file: file.read_bytes() for file in before} == before
 
@@ -119,15 +140,15 @@ CAN_CHANGE = [
 
 
 @pytest.mark.parametrize(("change", "can"), CAN_CHANGE, ids=str)
-def test_what_a_setting_cannot_change_is_shared_as_the_same_files(tiny_run, change, can):
-    run = derive(tiny_run, **change)
+def test_what_a_setting_cannot_change_is_shared_as_the_same_files(root, change, can):
+    run = derive(root, **change)
     everything = {*stages.all_names(run.settings)}
-    assert linked(run, tiny_run) == everything - {*can}
+    assert linked(run, root) == everything - {*can}
     assert {name for name in everything if not run.finished(name)} == {*can}
 
 
-def test_a_stage_is_made_when_it_is_first_read_with_what_it_reads_and_no_more(tiny_run, capsys):
-    run = derive(tiny_run, delta=0.5)
+def test_a_stage_is_made_when_it_is_first_read_with_what_it_reads_and_no_more(root, capsys):
+    run = derive(root, delta=0.5)
     assert begun(capsys) == []
     assert run.json("scores-mined-1", "scores.json")["matrix"]
     assert begun(capsys) == ["regions-1", "scores-mined-1"]
@@ -138,15 +159,15 @@ def test_a_stage_is_made_when_it_is_first_read_with_what_it_reads_and_no_more(ti
     assert begun(capsys) == ["pseudo-masks-1"]
 
 
-def test_a_plain_run_still_says_what_is_missing(tiny_run):
-    shutil.rmtree(tiny_run.directory / "regions-1")
+def test_a_plain_run_still_says_what_is_missing(root):
+    shutil.rmtree(root.directory / "regions-1")
     with pytest.raises(RunError, match="regions-1 is needed and not there"):
-        tiny_run.file("regions-1", "log.json")
+        root.file("regions-1", "log.json")
 
 
-def test_a_stage_that_comes_out_the_same_lets_what_reads_it_be_shared(tiny_run, capsys):
-    """No CAM is above 1, so all deltas so near to it mine the same: nothing."""
-    first = derive(tiny_run, delta=0.9999)
+def test_a_stage_that_comes_out_the_same_lets_what_reads_it_be_shared(root, capsys):
+    """Both thresholds leave a class its highest pixel alone."""
+    first = derive(root, delta=0.9999)
     make_everything(first)
     capsys.readouterr()
     second = derive(first, delta=0.99999)
@@ -155,49 +176,47 @@ def test_a_stage_that_comes_out_the_same_lets_what_reads_it_be_shared(tiny_run, 
     assert stage_files(second).keys() == stage_files(first).keys()
 
 
-def test_a_chain_is_named_after_what_differs_from_the_root_and_shares_with_every_link(
-    tiny_run, capsys
-):
-    one = derive(tiny_run, delta=0.5)
+def test_a_chain_is_named_after_what_differs_from_the_root_and_shares_with_every_link(root, capsys):
+    one = derive(root, delta=0.5)
     stages.make(one, "scores-mined-2")
     begun(capsys)
     two = derive(one, background_threshold=0.3)
-    assert two.directory == tiny_run.directory.with_name("run,background_threshold=0.3,delta=0.5")
-    assert two.settings == make("smoke", **TINY, delta=0.5, background_threshold=0.3)
+    assert two.directory == root.directory.with_name("run,background_threshold=0.3,delta=0.5")
+    assert two.settings == make("smoke", **LIVELY, delta=0.5, background_threshold=0.3)
     assert {"regions-1", "scores-mined-2", "classifier-2"} <= linked(two, one)
     stages.make(two, "pseudo-masks-1")
     assert begun(capsys) == ["pseudo-masks-1"]
-    three = derive(two, delta=tiny_run.settings.delta)
-    assert three.directory == tiny_run.directory.with_name("run,background_threshold=0.3")
-    back = derive(three, background_threshold=tiny_run.settings.background_threshold)
-    assert back.directory == tiny_run.directory and back.make is None
+    three = derive(two, delta=root.settings.delta)
+    assert three.directory == root.directory.with_name("run,background_threshold=0.3")
+    back = derive(three, background_threshold=root.settings.background_threshold)
+    assert back.directory == root.directory and back.make is None
     assert derive(two, background_threshold=0.4).directory == one.directory
-    assert derive(two, delta=0.2, background_threshold=0.4).directory == tiny_run.directory
+    assert derive(two, delta=0.2, background_threshold=0.4).directory == root.directory
 
 
-def test_what_differs_in_no_number_is_the_same_run(tiny_run):
-    there = {*tiny_run.directory.parent.iterdir()}
+def test_what_differs_in_no_number_is_the_same_run(root):
+    there = {*root.directory.parent.iterdir()}
     for change in ({}, {"delta": None}, {"delta": 0.2}, {"workers": 2}):
-        assert derive(tiny_run, **change) is tiny_run
-    assert tiny_run.settings.workers == 2
-    run = derive(tiny_run, workers=1, delta=0.5)
+        assert derive(root, **change) is root
+    assert root.settings.workers == 2
+    run = derive(root, workers=1, delta=0.5)
     assert run.settings.workers == 1 and run.directory.name == "run,delta=0.5"
-    assert {*tiny_run.directory.parent.iterdir()} == {*there, run.directory}
+    assert {*root.directory.parent.iterdir()} == {*there, run.directory}
 
 
-def test_text_is_made_safe_in_a_name(tiny_run):
-    run = derive(tiny_run, test_scales="0.75,1", data_root="a/b c")
+def test_text_is_made_safe_in_a_name(root):
+    run = derive(root, test_scales="0.75,1", data_root="a/b c")
     assert run.directory.name == "run,data_root=a%2Fb%20c,test_scales=0.75%2C1"
 
 
-def test_a_name_of_ones_own(tiny_run, tmp_path):
-    run = derive(tiny_run, tmp_path / "far" / "mine", delta=0.5)
+def test_a_name_of_ones_own(root, tmp_path):
+    run = derive(root, tmp_path / "far" / "mine", delta=0.5)
     assert run.directory == tmp_path / "far" / "mine" and run.make
-    assert "classifier-1" in linked(run, tiny_run)
-    again = derive(tiny_run, tmp_path / "far" / "mine", delta=0.5)
+    assert "classifier-1" in linked(run, root)
+    again = derive(root, tmp_path / "far" / "mine", delta=0.5)
     assert again.directory == run.directory
     with pytest.raises(RunError, match=r"delta = 0\.5, not 0\.6"):
-        derive(tiny_run, tmp_path / "far" / "mine", delta=0.6)
+        derive(root, tmp_path / "far" / "mine", delta=0.6)
 
 
 def test_photographs_share_too_and_are_compared_before_a_stage_is_made(tmp_path, capsys):
@@ -217,29 +236,29 @@ def test_photographs_share_too_and_are_compared_before_a_stage_is_made(tmp_path,
 # --- what it says ---------------------------------------------------------------------------------
 
 
-def test_the_line_says_where_what_is_shared_and_how_long_the_rest_takes(tiny_run):
-    seconds = {name: 10.0 for name in stages.all_names(tiny_run.settings)}
+def test_the_line_says_where_what_is_shared_and_how_long_the_rest_takes(root):
+    seconds = {name: 10.0 for name in stages.all_names(root.settings)}
     lines = [
         f'{{"name": "{n}", "seconds": {s}, "peak_memory_mb": 1}}\n' for n, s in seconds.items()
     ]
-    (tiny_run.directory / "timings.jsonl").write_text("".join(lines))
-    assert opening_line(tiny_run) == ""
-    run = derive(tiny_run, prohibit_threshold=0.3)
+    (root.directory / "timings.jsonl").write_text("".join(lines))
+    assert opening_line(root) == ""
+    run = derive(root, prohibit_threshold=0.3)
     where = f"{run.directory}: prohibit_threshold = 0.3 (run: 0.1); "
     rest = "17 of 22 stages shared, 5 to be made when asked for, about 50 s"
     assert opening_line(run) == where + rest
     stages.make(run, "scores-AE-step1")
     rest = "17 of 22 stages shared, 1 made, 4 to be made when asked for, about 40 s"
     assert opening_line(opened(run.directory)) == where + rest
-    more = opening_line(derive(tiny_run, erase_steps=3))  # by the times of the other steps
+    more = opening_line(derive(root, erase_steps=3))  # by the times of the other steps
     assert more.endswith("22 of 28 stages shared, 6 to be made when asked for, about 60 s")
-    (tiny_run.directory / "timings.jsonl").unlink()
-    assert opening_line(derive(tiny_run, psl_warmup=0.1)).endswith("time not known")
+    (root.directory / "timings.jsonl").unlink()
+    assert opening_line(derive(root, psl_warmup=0.1)).endswith("time not known")
 
 
-def test_times_of_shared_stages_are_the_roots_and_say_so(tiny_run):
-    run = derive(tiny_run, prohibit_threshold=0.3)
-    known = {line["name"]: line for line in tiny_run.timings()}
+def test_times_of_shared_stages_are_the_roots_and_say_so(root):
+    run = derive(root, prohibit_threshold=0.3)
+    known = {line["name"]: line for line in root.timings()}
     shared = {line["name"]: line for line in run.timings()}
     assert len(shared) == 17
     assert all(shared[name] == known[name] | {"shared": True} for name in shared)
@@ -248,70 +267,70 @@ def test_times_of_shared_stages_are_the_roots_and_say_so(tiny_run):
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_settings_that_contradict_each_other_make_nothing(tiny_run):
-    there = {*tiny_run.directory.parent.iterdir()}
+def test_settings_that_contradict_each_other_make_nothing(root):
+    there = {*root.directory.parent.iterdir()}
     for wrong in ({"object_steps": 3}, {"delta": 2.0}, {"detla": 0.5}, {"crop": 0, "loaders": 1}):
         with pytest.raises(ValueError, match="settings: "):
-            derive(tiny_run, **wrong)
-    assert {*tiny_run.directory.parent.iterdir()} == there
+            derive(root, **wrong)
+    assert {*root.directory.parent.iterdir()} == there
 
 
-def test_a_name_too_long_asks_for_one_of_ones_own(tiny_run):
-    there = {*tiny_run.directory.parent.iterdir()}
+def test_a_name_too_long_asks_for_one_of_ones_own(root):
+    there = {*root.directory.parent.iterdir()}
     long = {"classes": "x" * 300}
-    with pytest.raises(RunError, match=r"has? .* bytes, .* takes 255: give it a name .*--out"):
-        derive(tiny_run, **long)
-    assert {*tiny_run.directory.parent.iterdir()} == there
-    assert (
-        derive(tiny_run, tiny_run.directory.with_name("short"), **long).settings.classes[0] == "x"
-    )
+    with pytest.raises(
+        RunError, match=r"would have \d+ bytes, .* takes 255: give it a name .*--out"
+    ):
+        derive(root, **long)
+    assert {*root.directory.parent.iterdir()} == there
+    assert derive(root, root.directory.with_name("short"), **long).settings.classes[0] == "x"
 
 
 def test_where_the_parent_cannot_be_written_it_lies_in_the_folder_of_runs(
-    tiny_run, tmp_path, monkeypatch
+    root, tmp_path, monkeypatch
 ):
     """A class on one machine: the shared run can only be read."""
     monkeypatch.setenv("AELIB_RUNS", str(tmp_path / "home"))
-    shared = tiny_run.directory.parent
+    shared = root.directory.parent
     access = os.access
     monkeypatch.setattr(os, "access", lambda f, mode: f != shared and access(f, mode))
     monkeypatch.setattr(os, "link", refused)  # nor may one link somebody else's files
     (tmp_path / "home").mkdir()
-    one = derive(tiny_run, delta=0.5)
+    one = derive(root, delta=0.5)
     assert one.directory == tmp_path / "home" / "run,delta=0.5"
-    assert one.finished("classifier-1") and linked(one, tiny_run) == set()
+    assert one.finished("classifier-1") and linked(one, root) == set()
     two = derive(one, background_threshold=0.3)
     assert two.directory == tmp_path / "home" / "run,background_threshold=0.3,delta=0.5"
-    assert derive(two, delta=0.2, background_threshold=0.4).directory == tiny_run.directory
+    assert derive(two, delta=0.2, background_threshold=0.4).directory == root.directory
 
 
 def refused(*_, **__):
     raise OSError(18, "Invalid cross-device link")
 
 
-def test_where_links_cannot_be_files_are_copied(tiny_run, monkeypatch):
+def test_where_links_cannot_be_files_are_copied(root, monkeypatch):
     monkeypatch.setattr(support_files.os, "link", refused)
-    run = derive(tiny_run, prohibit_threshold=0.3)
-    assert linked(run, tiny_run) == set()
-    assert len(stage_files(run).items() & stage_files(tiny_run).items()) == len(stage_files(run))
-    file = tiny_run.directory / "saliency" / "train-00000.png"
+    run = derive(root, prohibit_threshold=0.3)
+    assert linked(run, root) == set()
+    assert len(stage_files(run).items() & stage_files(root).items()) == len(stage_files(run))
+    file = root.directory / "saliency" / "train-00000.png"
     file.write_bytes(b"")  # a copy is not shared: the other is whole
     assert verify(run.directory) == []
-    assert verify(tiny_run.directory)[0][1] == "is not what was written (truncated or changed)"
+    assert verify(root.directory)[0][1] == "is not what was written (truncated or changed)"
 
 
-def test_a_deleted_root_is_said_and_what_is_there_stays(tiny_run, capsys):
-    run = derive(tiny_run, delta=0.5)
-    other = derive(tiny_run, background_threshold=0.3)
+def test_a_deleted_root_is_said_and_what_is_there_stays(root, capsys):
+    run = derive(root, delta=0.5)
+    other = derive(root, background_threshold=0.3)
     kept = stage_files(run)
-    shutil.rmtree(tiny_run.directory)
+    shutil.rmtree(root.directory)
     assert opening_line(run).endswith("; run is gone, so what is missing is made")
     assert stage_files(run) == kept and verify(run.directory) == []
     chain = derive(run, background_threshold=0.3)  # relatives are left
     assert chain.directory.name == "run,background_threshold=0.3,delta=0.5"
     assert "classifier-1" in linked(chain, run)
     back = derive(other, background_threshold=0.4)
-    assert back.directory == tiny_run.directory and "classifier-2" in linked(back, other)
+    assert back.directory == root.directory and "classifier-2" in linked(back, other)
     begun(capsys)
     make_everything(back)
     assert begun(capsys) == [*("pseudo-masks-1", "network-AE-step1", "scores-AE-step1"), *REST]
@@ -322,25 +341,25 @@ REST = ["pseudo-masks-2", "network-AE-step2", "scores-AE-step2", "network-AE+PSL
 REST += ["network-AE+PSL++", "scores-AE+PSL", "scores-AE+PSL++"]
 
 
-def test_a_run_of_another_aelib_is_refused_with_the_cure(tiny_run):
-    file = tiny_run.directory / "classifier-1" / "manifest.json"
+def test_a_run_of_another_aelib_is_refused_with_the_cure(root):
+    file = root.directory / "classifier-1" / "manifest.json"
     content = read_json(file)
-    content["settings"] = tiny_run.settings.to_json()
+    content["settings"] = root.settings.to_json()
     del content["format"], content["sha256"]
     write_json(file, content | {"sha256": manifest.digest(content)})
-    there = {*tiny_run.directory.parent.iterdir()}
+    there = {*root.directory.parent.iterdir()}
     what = r"classifier-1/manifest\.json was written by another version of aelib: "
     with pytest.raises(RunError, match=what + "make that run again"):
-        derive(tiny_run, delta=0.5)
+        derive(root, delta=0.5)
     with pytest.raises(RunError, match=what + "choose another run directory, or delete"):
-        tiny_run.file("classifier-1", "log.json")
+        root.file("classifier-1", "log.json")
     with pytest.raises(RunError, match=what + "delete the run"):
-        repair(tiny_run.directory)
-    assert {*tiny_run.directory.parent.iterdir()} == there
+        repair(root.directory)
+    assert {*root.directory.parent.iterdir()} == there
 
 
-def test_an_origin_that_cannot_be_read_is_refused_with_the_cure(tiny_run):
-    run = derive(tiny_run, delta=0.5)
+def test_an_origin_that_cannot_be_read_is_refused_with_the_cure(root):
+    run = derive(root, delta=0.5)
     (run.directory / "origin.json").write_text('{"root": 3}')
     with pytest.raises(RunError, match=r"origin\.json is damaged .*: delete it"):
         opened(run.directory).json("scores-mined-1", "scores.json")
@@ -349,14 +368,14 @@ def test_an_origin_that_cannot_be_read_is_refused_with_the_cure(tiny_run):
 
 
 @pytest.mark.parametrize("which", ["root", "derived"])
-def test_a_damaged_shared_file_is_named_in_both_and_each_is_repaired(tiny_run, which, capsys):
-    run = derive(tiny_run, prohibit_threshold=0.3)
+def test_a_damaged_shared_file_is_named_in_both_and_each_is_repaired(root, which, capsys):
+    run = derive(root, prohibit_threshold=0.3)
     make_everything(run)
     kept = stage_files(run)
-    file = {"root": tiny_run, "derived": run}[which].directory / "saliency" / "train-00003.png"
+    file = {"root": root, "derived": run}[which].directory / "saliency" / "train-00003.png"
     file.write_bytes(file.read_bytes()[:-1])  # in place: the one file has two names
     what = "is not what was written (truncated or changed), shared with "
-    names = {tiny_run.directory: run.directory.name, run.directory: "run"}
+    names = {root.directory: run.directory.name, run.directory: "run"}
     for directory, other in names.items():
         assert ("saliency/train-00003.png", what + other) in verify(directory)
     assert repair(run.directory) == ["saliency: set aside in damaged/1"]
@@ -364,13 +383,13 @@ def test_a_damaged_shared_file_is_named_in_both_and_each_is_repaired(tiny_run, w
     assert run.images("saliency", ("train-00003",))[0].shape == (96, 96)
     assert begun(capsys) == ["saliency"]  # the root's is damaged: it cannot be shared
     assert stage_files(run) == kept and verify(run.directory) == []
-    repair(tiny_run.directory)
-    make_everything(tiny_run)
-    assert verify(tiny_run.directory) == []
+    repair(root.directory)
+    finish(root)
+    assert verify(root.directory) == []
 
 
-def test_a_stage_damaged_in_a_copy_is_taken_from_the_root_again(tiny_run, capsys):
-    run = derive(tiny_run, prohibit_threshold=0.3)
+def test_a_stage_damaged_in_a_copy_is_taken_from_the_root_again(root, capsys):
+    run = derive(root, prohibit_threshold=0.3)
     file = run.directory / "classifier-2" / "weights.safetensors"
     content = file.read_bytes()
     file.unlink()
@@ -379,13 +398,13 @@ def test_a_stage_damaged_in_a_copy_is_taken_from_the_root_again(tiny_run, capsys
     repair(run.directory)
     begun(capsys)
     assert run.file("classifier-2", "weights.safetensors").read_bytes() == content
-    assert begun(capsys) == [] and "classifier-2" in linked(run, tiny_run)
+    assert begun(capsys) == [] and "classifier-2" in linked(run, root)
 
 
-def test_damage_in_the_root_is_never_shared(tiny_run, capsys):
-    file = tiny_run.directory / "classifier-2" / "weights.safetensors"
+def test_damage_in_the_root_is_never_shared(root, capsys):
+    file = root.directory / "classifier-2" / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:100])
-    run = derive(tiny_run, prohibit_threshold=0.3)
+    run = derive(root, prohibit_threshold=0.3)
     assert not run.finished("classifier-2") and run.finished("classifier-1")
     assert not list(run.directory.glob(".*.partial"))
     begun(capsys)
@@ -406,8 +425,8 @@ print(run.directory.name)
 """
 
 
-def test_processes_that_derive_the_same_run_at_once_all_get_it(tiny_run):
-    command = [sys.executable, "-c", DERIVER, str(tiny_run.directory)]
+def test_processes_that_derive_the_same_run_at_once_all_get_it(root):
+    command = [sys.executable, "-c", DERIVER, str(root.directory)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     processes = [subprocess.Popen(command, **pipes) for _ in range(4)]
     for process in processes:
@@ -418,13 +437,13 @@ def test_processes_that_derive_the_same_run_at_once_all_get_it(tiny_run):
     for process in processes:
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0 and output == "run,delta=0.5\n"
-    names = {file.name for file in tiny_run.directory.parent.iterdir()}
+    names = {file.name for file in root.directory.parent.iterdir()}
     assert names == {"run", "run,delta=0.5"}
-    assert verify(tiny_run.directory.with_name("run,delta=0.5")) == []
+    assert verify(root.directory.with_name("run,delta=0.5")) == []
 
 
 @pytest.mark.parametrize("after", [1, 3, 7])
-def test_a_kill_while_it_shares_leaves_a_run_that_goes_on(tiny_run, monkeypatch, after):
+def test_a_kill_while_it_shares_leaves_a_run_that_goes_on(root, monkeypatch, after):
     calls = 0
     link = sharing.link
 
@@ -438,21 +457,21 @@ def test_a_kill_while_it_shares_leaves_a_run_that_goes_on(tiny_run, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(sharing, "link", killed)
         with pytest.raises(KeyboardInterrupt):
-            derive(tiny_run, prohibit_threshold=0.3)
-    directory = tiny_run.directory.with_name("run,prohibit_threshold=0.3")
+            derive(root, prohibit_threshold=0.3)
+    directory = root.directory.with_name("run,prohibit_threshold=0.3")
     assert verify(directory) == []
-    run = derive(tiny_run, prohibit_threshold=0.3)
-    assert len(linked(run, tiny_run)) == 17 and not list(directory.glob(".*.partial"))
+    run = derive(root, prohibit_threshold=0.3)
+    assert len(linked(run, root)) == 17 and not list(directory.glob(".*.partial"))
 
 
-def test_while_another_process_makes_a_stage_the_run_opens_and_is_read(tiny_run):
-    run = derive(tiny_run, delta=0.5)
+def test_while_another_process_makes_a_stage_the_run_opens_and_is_read(root):
+    run = derive(root, delta=0.5)
     shutil.rmtree(run.directory / "saliency")
     with run.making("regions-1"):
-        again = derive(tiny_run, delta=0.5)
+        again = derive(root, delta=0.5)
         assert not again.finished("saliency")
         assert again.file("classifier-1", "log.json").exists()
-    assert derive(tiny_run, delta=0.5).finished("saliency")
+    assert derive(root, delta=0.5).finished("saliency")
 
 
 # --- nothing is read twice ------------------------------------------------------------------------
@@ -472,11 +491,11 @@ def hashed(monkeypatch):
     return found
 
 
-def test_no_file_is_hashed_twice_while_it_stays_as_it_is(tiny_run, hashed):
-    age(tiny_run)
+def test_no_file_is_hashed_twice_while_it_stays_as_it_is(root, hashed):
+    age(root)
     manifest.forget()
     for _ in range(3):
-        run = opened(tiny_run.directory)
+        run = opened(root.directory)
         make_everything(run)
         run.images("saliency", stages.pictures(run, "train").ids)
         stages.regions(run, 2)
@@ -493,13 +512,13 @@ def age(run):
         os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns - 10**9))
 
 
-def test_a_file_that_changes_is_hashed_again_even_at_once(tiny_run, hashed):
-    file = tiny_run.file("saliency", "train-00000.png")
+def test_a_file_that_changes_is_hashed_again_even_at_once(root, hashed):
+    file = root.file("saliency", "train-00000.png")
     content = file.read_bytes()
     for _ in range(20):  # within the clock's tick, in place and of the same size
         file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         with pytest.raises(RunError, match=re.escape("is not what was written")):
-            tiny_run.file("saliency", "train-00000.png")
+            root.file("saliency", "train-00000.png")
         file.write_bytes(content)
-        tiny_run.file("saliency", "train-00000.png")
+        root.file("saliency", "train-00000.png")
     assert len(hashed) > 40

@@ -3,7 +3,12 @@
 import numpy as np
 import torch
 from answers import Answer
+from from_run import FromRun
 from torch.nn import functional as F
+
+from aelib.course.exercises.deltas import PICTURES
+from aelib.course.thresholds import RegionsAtDelta
+from aelib.pipeline import stages
 
 
 def bilinear(maps, size):
@@ -166,6 +171,23 @@ class Sweep(dict):
 
 miou_right = (2 / 5, 1 / 2, 1 / 3)
 
+
+def area_at(run):
+    """Share of the training pictures' pixels in a region, as a function of delta and its rule."""
+    train = stages.pictures(run, "train").first(PICTURES)
+    regions = RegionsAtDelta(stages.cams(run, train.images), train.labels)
+    return lambda delta, rule: float((regions(delta, rule) > 0).mean())
+
+
+def same_area(run):
+    area = area_at(run)
+    low, high = 0.01, 0.5
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (low, middle) if area(middle, "share") > area(0.2, "max") else (middle, high)
+    return low
+
+
 wrong = {
     "check_miou": [
         (Answer(2 / 5, 3 / 7, 1 / 4, 0.3595), ["hare", "255"]),
@@ -221,9 +243,9 @@ wrong = {
     ],
     "check_share": [
         (0.2, ["two readings"]),
-        (0.165, ["each class takes its own share"]),
-        (0.1, ["go higher"]),
-        (0.15, ["go lower"]),
+        (FromRun(lambda run: area_at(run)(0.2, "max")), ["each class takes its own share"]),
+        (0.05, ["go higher"]),
+        (0.3, ["go lower"]),
         (12.2, ["between"]),
         (..., ["not solved yet"]),
     ],
@@ -234,5 +256,5 @@ right = {
     "check_cam": [resizes_first, by_convolution],
     "check_normalise": [map_by_map, nan_to_number],
     "check_delta": [Answer(0.9, Sweep(), 0.15), Answer(0.1, Sweep(), np.float32(0.3))],
-    "check_share": [0.122, np.float64(0.1212)],
+    "check_share": [FromRun(same_area)],
 }

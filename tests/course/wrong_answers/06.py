@@ -1,6 +1,9 @@
 """Sheet 06: wrong answers with words of the message that each must get, and right ones."""
 
 from answers import Answer
+from from_run import FromRun
+
+from aelib.course.exercises.results import worst
 
 BEFORE, AFTER = (63.7, 64.0, 61.3), (61.0, 61.4, 58.3)
 CHANGE = {"prohibit_threshold": 0.0}
@@ -32,7 +35,7 @@ fractions = scored({}, (0.637, 0.64, 0.613)) + scored(CHANGE, (0.61, 0.614, 0.58
 wrong = {
     "check_threshold": [
         (0.1, ["ram stays", "below the threshold"]),
-        (0.34, ["ram stays"]),
+        (FromRun(lambda run: worst(run, "hare").v["ram"]), ["ram stays"]),
         (0, ["ram stays"]),
         ("high", ["one number"]),
         (34, ["between 0 and 1"]),
@@ -68,7 +71,9 @@ wrong = {
 delta_up = {"delta": 0.4}
 four = scored({}, (50, 51, 49, 52), range(4)) + scored(delta_up, (51, 53, 48, 55), range(4))
 right = {
-    "check_threshold": [0.5, 0.35],
+    "check_threshold": [
+        FromRun(lambda run: sum(worst(run, "hare").v[name] for name in ("hare", "ram")) / 2)
+    ],
     "check_experiment": [
         experiment(),
         experiment(list(reversed(scored({}, BEFORE))) + scored(CHANGE, AFTER), mean_gain=-2.77),
