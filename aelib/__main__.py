@@ -93,6 +93,20 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("settings", help="list every setting: type, range, meaning")
     listing.add_argument("--profile", default="classroom", help="voc: the paper's, with marks")
     listing.set_defaults(do=lambda options: print(describe(options.profile)))
+    grade = commands.add_parser("grade", help="grade the exercise sheets of a class")
+    grade.description = (
+        "Run otter on every sheet in FOLDER/NAME/ or FOLDER, confined, and write a CSV file. A "
+        "sheet runs with your rights: what this cannot protect against, notebooks/exercises/"
+        "README.md says."
+    )
+    grade.add_argument("folder", metavar="FOLDER", type=Path)
+    grade.add_argument("--out", metavar="FILE.csv", type=Path, help="default: FOLDER/grades.csv")
+    grade.add_argument("--jobs", default=2, type=int, metavar="N", help="at a time; default: 2")
+    grade.add_argument(
+        "--seconds", default=600, type=int, metavar="N", help="a sheet; default: 600"
+    )
+    grade.add_argument("--memory", default=3000, type=int, metavar="MB", help="default: 3000")
+    grade.set_defaults(do=_grade)
     publish = commands.add_parser("publish", help="put runs/classroom into notebooks/ and data/")
     publish.set_defaults(do=_publish)
     return parser
@@ -178,6 +192,16 @@ def _verify(options: argparse.Namespace) -> int:
         found = f"{len(problems)} wrong; --repair sets them aside, for the next run to make again"
     print(f"{directory}: {found}")
     return 1 if problems else 0
+
+
+def _grade(options: argparse.Namespace) -> None:
+    from .course.confined import Limits
+    from .course.grade import grade  # otter takes seconds to import
+
+    if min(options.jobs, options.seconds, options.memory) < 1:
+        raise InputError("--jobs, --seconds, --memory: each must be 1 or more")
+    limits = Limits(seconds=options.seconds, memory=options.memory * 1_000_000)
+    grade(options.folder.absolute(), options.out, options.jobs, limits)
 
 
 def _publish(options: argparse.Namespace) -> None:

@@ -64,7 +64,7 @@ def _copy_course(to: Path, run: Path) -> None:
     skip = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(ROOT / "aelib", to / "aelib", ignore=skip)
     compileall.compile_dir(to / "aelib", quiet=2)
-    shutil.copytree(run, to / "runs" / "lesson", ignore=skip)
+    shutil.copytree(run, to / "runs" / "lesson", ignore=shutil.ignore_patterns(".looks.json"))
     (to / "data").mkdir()
     for file in (ROOT / "data").glob("lesson.*"):
         shutil.copy(file, to / "data")

@@ -24,11 +24,6 @@ from .hand_in import Autograder, Grade, HandIn, autograder, graded
 from .submitted import Submitted, UnreadableError
 
 COLUMNS = ("name", "sheet", "exercise", "points", "of", "message")
-PROTECTS_NOT = (
-    "A sheet is run with your rights: without a container it can read the solutions, write files "
-    "outside of its folder, use the network and forge its own points. Grade on an account or "
-    "machine of its own, or in a container (`otter grade` has one)."
-)
 
 
 class Found(NamedTuple):

@@ -40,11 +40,7 @@ HAND_INS = {
     "syntax": ("    return (2 * x", "", (0, 1), "a syntax error in line 2 of code cell 2"),
     "nofile": ("    return 2 * x", "open('no such file')", (2, 1), ""),
     "output": ("    return 2 * x", "for i in range(10**6):\n    print('x' * 10**4)", (2, 1), ""),
-    "writes": (
-        "    return 2 * x",
-        f"{BAD}(here / 'course/exercises/say.py').write_text('')",
-        (0, 0),
-    ),
+    "writes": ("    return 2 * x", f"{BAD}(here / '{SAY}').write_text('')", (0, 0), "Error"),
     "reads": ("    return 2 * x", f"{BAD}assert not [*here.parent.rglob('*.ipynb')]", (2, 1), ""),
     "leaves": ("    return 2 * x", "import os\nos.chdir('/')", (0, 0), "no result"),
 }

@@ -54,11 +54,12 @@ def dataset(run: Run, split: str = "") -> DataSet:
     """
     opened = inputs(run).opened
     if split not in opened:
-        opened[split] = _open(run.settings, (split,) if split else ("train", "val"))
+        opened[split] = open_data(run.settings, (split,) if split else ("train", "val"))
     return opened[split]
 
 
-def _open(s: Settings, splits: tuple[str, ...]) -> DataSet:
+def open_data(s: Settings, splits: tuple[str, ...] = ("train", "val")) -> DataSet:
+    """The data set that the settings describe, with these splits."""
     counts = {split: getattr(s, f"{split}_images") for split in splits}
     if s.dataset == "creatures":
         return Creatures(s.seed, counts.get("train", 0), counts.get("val", 0))
@@ -72,15 +73,6 @@ def _open(s: Settings, splits: tuple[str, ...]) -> DataSet:
         lists = {split: getattr(s, f"{split}_list") for split in splits}
         return VOC(ROOT / s.data_root, lists=lists, **chosen)
     return Folder(ROOT / s.data_root, **chosen)
-
-
-def truth_there(settings: Settings) -> bool:
-    """Whether the data set has masks, as all but a folder of one's own must.
-
-    Raises:
-        ValueError: all that is wrong with the data set's lists and labels.
-    """
-    return settings.dataset != "folder" or _open(settings, ("train", "val")).has_truth
 
 
 def of_photographs(settings: Settings) -> bool:

@@ -14,7 +14,8 @@ from ...masks import as_prediction
 from ...support.files import write_json
 from .. import health
 from ..run import Run
-from .inputs import TRAIN, VAL, dataset, of_photographs, pictures
+from ..settings import Settings
+from .inputs import TRAIN, VAL, dataset, of_photographs, open_data, pictures
 from .mining import CONFIDENCES, confidences, mined, regions
 from .segmentation import PLAIN, REFINING, VIEWS, network, probabilities, refined, train_on
 from .stage import stage
@@ -30,6 +31,15 @@ def truth(run: Run, split: str) -> Truth:
 def has_truth(run: Run) -> bool:
     """Whether the data set has masks, as all but a folder of one's own must."""
     return dataset(run).has_truth
+
+
+def truth_there(settings: Settings) -> bool:
+    """Whether the data set has masks, as all but a folder of one's own must.
+
+    Raises:
+        ValueError: all that is wrong with the data set's lists and labels.
+    """
+    return settings.dataset != "folder" or open_data(settings).has_truth
 
 
 def train_ceiling(run: Run) -> None:

@@ -1,8 +1,7 @@
 """Which stages a whole course makes."""
 
 from ..settings import Settings
-from .inputs import truth_there
-from .scoring import FULL
+from .scoring import FULL, truth_there
 
 
 def all_names(settings: Settings) -> list[str]:
