@@ -127,7 +127,9 @@ def _runs(options: argparse.Namespace) -> None:
     folder = runs_folder()
     if options.action == "rm":
         named = folder / options.name
-        listing.remove(named if named.exists() else Path(options.name).absolute())
+        directory = named if named.exists() else Path(options.name).absolute()
+        listing.remove(directory)
+        print(f"{directory} is removed")
         return
     rows = listing.list_runs(folder)
     wide = max((len(row.name) for row in rows), default=0)

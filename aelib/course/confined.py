@@ -20,7 +20,10 @@ _BEGIN = """
 import resource, runpy, sys
 seconds, memory, disk = map(int, sys.argv[1:4])
 for name, value in (("CPU", 2 * seconds), ("AS", memory + (8 << 30)), ("FSIZE", disk), ("CORE", 0)):
-    resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+    try:
+        resource.setrlimit(getattr(resource, "RLIMIT_" + name), (value, value))
+    except (OSError, ValueError):  # some systems know it and refuse it
+        pass
 sys.argv = sys.argv[4:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """

@@ -5,6 +5,7 @@ on a copy of the course as it was at the start, so nothing that it writes there 
 """
 
 import csv
+import os
 import tempfile
 import threading
 from collections import Counter
@@ -62,9 +63,11 @@ def grade(
         A row an exercise, sorted by student.
 
     Raises:
-        InputError: there is no such folder, or no notebook in it.
+        InputError: there is no such folder, or no notebook in it; this is Windows.
         OSError: the CSV file cannot be written.
     """
+    if os.name != "posix":
+        raise InputError("grading needs Linux or macOS; under Windows use WSL")
     say = say or _line
     out = out or folder / "grades.csv"
     found = sorted(_find(folder, sorted(file.stem for file in masters.glob("*.ipynb"))))

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import runpy
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from nbclient import NotebookClient
 
 from aelib.course import exercises, lesson
 from aelib.course.exercises.assemble import SHEETS, assemble, masters
-from aelib.pipeline.run import opened
+from aelib.pipeline.run import NOTEBOOKS, opened
 
 MASTERS = {file.stem: file for file in masters()}
 ALL = bool(os.environ.get("AELIB_LONG"))
@@ -86,6 +87,19 @@ def test_an_exercise_has_a_goal_two_hints_and_what_to_take_from_it(name):
     for part in text.split("\n## Exercise ")[1:]:
         for word in ("**Goal", "minutes", "Hint 1", "Hint 2", "<summary>Solution", "**Take with"):
             assert word in part, (part.splitlines()[0], word)
+
+
+def test_the_teachers_page_names_cells_that_are_there():
+    notebooks = {file.name[1]: "".join(cells(file, "markdown")) for file in NOTEBOOKS.glob("0*")}
+    found = 0
+    for line in (SHEETS / "README.md").read_text().splitlines():
+        number = ""
+        for named, heading in re.findall(r"[Nn]otebook (\d)|(?<!\*)\*([^*]+)\*(?!\*)", line):
+            number = named or number
+            if heading and number and line.startswith("|"):
+                assert heading in notebooks[number], (number, heading)
+                found += 1
+    assert found > 20
 
 
 def cells(file: Path, kind: str) -> list[str]:

@@ -166,13 +166,13 @@ def test_a_plain_run_still_says_what_is_missing(root):
 
 
 def test_a_stage_that_comes_out_the_same_lets_what_reads_it_be_shared(root, capsys):
-    """Both thresholds leave a class its highest pixel alone."""
-    first = derive(root, delta=0.9999)
+    """Saliency is kept in steps of 1/255: no pixel lies between these two thresholds."""
+    first = derive(root, background_threshold=0.499)
     make_everything(first)
     capsys.readouterr()
-    second = derive(first, delta=0.99999)
+    second = derive(first, background_threshold=0.501)
     make_everything(second)
-    assert begun(capsys) == ["regions-1", "regions-2"]
+    assert begun(capsys) == ["pseudo-masks-1", "pseudo-masks-2"]
     assert stage_files(second).keys() == stage_files(first).keys()
 
 
