@@ -130,13 +130,8 @@ def _runs(options: argparse.Namespace) -> None:
         directory = named if named.exists() else Path(options.name).absolute()
         listing.remove(directory)
         print(f"{directory} is removed")
-        return
-    rows = listing.list_runs(folder)
-    wide = max((len(row.name) for row in rows), default=0)
-    for row in rows:
-        differs = ", ".join(f"{name} = {value}" for name, value in row.differs.items())
-        print(f"{row.name:{wide}}  {row.bytes / 1e6:7.1f} MB  {row.date}  {differs}".rstrip())
-    print(f"{len(rows)} runs in {folder}, {sum(row.bytes for row in rows) / 1e6:.1f} MB")
+    else:
+        print(listing.table(folder))
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -42,6 +42,19 @@ def list_runs(folder: Path) -> list[Row]:
     return sorted(rows, key=lambda row: row.name)
 
 
+def table(folder: Path) -> str:
+    """`list_runs` as lines to print, with the sum in the last."""
+    rows = list_runs(folder)
+    wide = max((len(row.name) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        differs = ", ".join(f"{name} = {value}" for name, value in row.differs.items())
+        line = f"{row.name:{wide}}  {row.bytes / 1e6:7.1f} MB  {row.date}  {differs}"
+        lines.append(line.rstrip())
+    together = sum(row.bytes for row in rows) / 1e6
+    return "\n".join([*lines, f"{len(rows)} runs in {folder}, {together:.1f} MB"])
+
+
 def remove(directory: Path) -> None:
     """Delete a run. Runs that share with it keep their files, and can be continued.
 
