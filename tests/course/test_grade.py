@@ -90,6 +90,7 @@ def hand_in(file: Path, solved: Path, body: str, before: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("AELIB_LONG" not in os.environ, reason="minutes: `make test-long`")
 def test_a_class_of_good_and_bad_hand_ins(tmp_path, tiny_runs):
     sheet = master(tmp_path / "masters")
     solved = assemble(sheet, tmp_path / "made").solved
