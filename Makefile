@@ -32,9 +32,6 @@ notebooks: run  ## put that run's outputs into notebooks/ and the run itself, pa
 exercises: .venv/ready  ## make the exercise sheets and their solutions from notebooks/exercises/masters, by otter assign
 	$(BIN)/python -m aelib.course.exercises.assemble
 
-exercises: .venv/ready  ## the sheets of notebooks/exercises from their masters; solved sheets must get all points
-	$(BIN)/python -m aelib.course.exercises.assemble
-
 seeds: .venv/ready  ## the course under seeds 0, 1 and 2 -> mean and spread (3 times make run)
 	$(BIN)/python benchmarks/seeds.py
 

@@ -191,14 +191,21 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _grade(options: argparse.Namespace) -> None:
+def _grade(options: argparse.Namespace) -> int:
     from .course.confined import Limits
     from .course.grade import grade  # otter takes seconds to import
 
     if min(options.jobs, options.seconds, options.memory) < 1:
         raise InputError("--jobs, --seconds, --memory: each must be 1 or more")
-    limits = Limits(seconds=options.seconds, memory=options.memory * 1_000_000)
-    grade(options.folder.absolute(), options.out, options.jobs, limits)
+    cell = max(10, options.seconds // 10)
+    limits = Limits(options.seconds, cell, options.memory * 1_000_000)
+    out = options.out or options.folder / "grades.csv"
+    try:
+        grade(options.folder.absolute(), out, options.jobs, limits)
+    except KeyboardInterrupt:
+        print(f"aelib: interrupted; {out} holds the grades so far", file=sys.stderr)
+        return 130
+    return 0
 
 
 def _publish(options: argparse.Namespace) -> None:

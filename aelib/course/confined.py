@@ -35,6 +35,7 @@ class Limits:
 
     Attributes:
         seconds: wall time.
+        cell: seconds that a cell of a sheet may compute.
         memory: bytes, of all its processes together.
         disk: bytes in its folder, more than at the start; and of any one file.
         files: in its folder, more than at the start.
@@ -42,6 +43,7 @@ class Limits:
     """
 
     seconds: int = 600
+    cell: int = 60
     memory: int = 3_000_000_000
     disk: int = 500_000_000
     files: int = 20_000

@@ -159,7 +159,7 @@ def _environment(course: Path, work: Path, limits: Limits) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
         "MPLBACKEND": "agg",
-        "AELIB_CELL_SECONDS": f"{limits.seconds / 10:g}",
+        "AELIB_CELL_SECONDS": str(limits.cell),
     }
 
 

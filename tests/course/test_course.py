@@ -10,6 +10,7 @@ import pytest
 from aelib.course import headless
 from aelib.pipeline.results import results
 from aelib.pipeline.run import Run
+from aelib.pipeline.verify import verify
 from aelib.support.files import ROOT
 
 
@@ -87,6 +88,22 @@ def test_a_second_run_skips_every_stage_and_changes_nothing(course):
     contents = results(Run(course, "smoke"))
     assert contents == json.loads((course / "results.json").read_text())
     assert before == {f: f.read_bytes() for f in before}
+
+
+def test_the_whole_course_runs_from_another_run_and_trains_nothing_for_a_threshold_at_test(course):
+    command = [sys.executable, "-m", "aelib", "run", "--from", str(course)]
+    done = subprocess.run(
+        [*command, "-p", "prohibit_threshold", "0.3"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "prohibit_threshold = 0.3 (smoke run: 0.1)" in done.stdout
+    assert ": epoch 1/" not in done.stdout
+    derived = course.with_name("smoke run,prohibit_threshold=0.3")
+    numbers = json.loads((derived / "results.json").read_text())
+    before = json.loads((course / "results.json").read_text())
+    assert numbers["settings"] == before["settings"] | {"prohibit_threshold": 0.3}
+    assert len(numbers["rows"]) == len(before["rows"])
+    assert verify(derived) == verify(course) == []
 
 
 @pytest.mark.parametrize("notebook", headless.course(), ids=lambda path: path.stem)

@@ -100,7 +100,8 @@ def find_regions(run: Run, made: Path, step: int) -> None:
     images = (erased.erased(i) for i in range(len(train)))
     packed = {}
     pixels = np.zeros(len(train.classes), int)
-    for i, maps in enumerate(_cams(classifier(run, step), images, s.cam_scale)):
+    found = _cams(classifier(run, step), images, s.cam_scale)
+    for i, maps in enumerate(watched(found, made.stem, len(train))):
         labels = torch.from_numpy(train.labels[i])
         new = discriminative_regions(maps, labels, s.delta, s.delta_rule)
         pixels += new.sum(dim=(1, 2)).numpy()
