@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from .. import crf
 from ..datasets.base import Pictures, Truth
 from ..evaluation import iou
-from ..support.files import ROOT, write_json
+from ..support.files import ROOT, read_json, write_json
 from ..training import DEVICE
 from . import stages
 from .run import Run
@@ -145,11 +146,23 @@ def initialisation(run: Run) -> str:
 
 
 def write_results(run: Run) -> dict[str, Any]:
-    """Write results.json into the run directory and return its content."""
+    """Write results.json into the run directory and return its content.
+
+    A finished run whose notebook is opened again stays as it is, and sealed.
+    """
     content = results(run)
-    run.unseal()
-    write_json(run.directory / "results.json", content)
+    file = run.directory / "results.json"
+    if _content(file) != content:
+        run.unseal()
+        write_json(file, content)
     return content
+
+
+def _content(file: Path) -> Any:
+    try:
+        return read_json(file)
+    except ValueError:
+        return None
 
 
 def versions() -> dict[str, str | None]:
