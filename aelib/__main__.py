@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from .course.commands import study
 from .datasets import voc, voc_download
 from .datasets.folder import Folder
 from .pipeline import answers, listing, stages
@@ -107,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     grade.add_argument("--memory", default=3000, type=int, metavar="MB", help="default: 3000")
     grade.set_defaults(do=_grade)
+    study.add(commands)
     publish = commands.add_parser("publish", help="put runs/classroom into notebooks/ and data/")
     publish.set_defaults(do=_publish)
     return parser

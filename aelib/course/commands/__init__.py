@@ -1,0 +1,1 @@
+"""The commands of `python -m aelib`, a file each."""
