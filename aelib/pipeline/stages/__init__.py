@@ -5,6 +5,7 @@
     regions-K         what that classifier's CAMs mine, thresholded
     saliency          a saliency map for each training picture
     pseudo-masks-K    S, from the regions of K steps and the saliency
+    warmup            the PSL network's training before S-hat joins
     network-NAME      a segmentation network: weights, losses
     refined           what the PSL network and the CRF make of the training split, for PSL++
     scores-NAME       a network's confusion matrices on val, without and with CRF
@@ -16,6 +17,7 @@ true mask.
 from .checkpoint import load_checkpoint, save_checkpoint
 from .data import mean_pixel, prepare
 from .inputs import classes_of, dataset, pictures
+from .learning import train_network, warm_up
 from .mining import (
     MinedRegions,
     cams,
@@ -43,7 +45,6 @@ from .segmentation import (
     probabilities,
     refine_training_masks,
     refined,
-    train_network,
 )
 from .stage import Stage, find, make, stage
 from .whole import all_names
@@ -85,4 +86,5 @@ __all__ = [
     "train_ceiling",
     "train_network",
     "truth",
+    "warm_up",
 ]

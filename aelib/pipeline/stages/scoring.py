@@ -16,8 +16,17 @@ from .. import health
 from ..run import Run
 from ..settings import Settings
 from .inputs import TRAIN, VAL, dataset, of_photographs, open_data, pictures
+from .learning import PLAIN, train_on
 from .mining import CONFIDENCES, confidences, mined, regions
-from .segmentation import PLAIN, REFINING, VIEWS, network, probabilities, refined, train_on
+from .segmentation import (
+    PROHIBITION,
+    REFINING,
+    VIEWS,
+    network,
+    probabilities,
+    prohibited,
+    refined,
+)
 from .stage import stage
 
 FULL = "full supervision"
@@ -83,20 +92,21 @@ def prohibits(name: str) -> bool:
         *(["data-val"] if of_photographs(s) else []),
         *(f"network-{name}", "classifier-1"),
     ],
-    settings=(*VAL, *VIEWS, *CONFIDENCES, *REFINING, "prohibit_threshold"),
+    settings=(*VAL, *VIEWS, *CONFIDENCES, *REFINING, *PROHIBITION),
 )
 def score_network(run: Run, made: Path, name: str) -> None:
     """Makes `scores-NAME`: a network's confusion matrices on val.
 
-    scores.json: "all" as it answers, "prohibited" without the classes whose v is below
-    prohibit_threshold; "all+crf" and "prohibited+crf" after the CRF over the labels that are left.
+    scores.json: "all" as it answers, "prohibited" with prohibition at test (see `prohibited`);
+    "all+crf" and "prohibited+crf" after the CRF over the labels that are left.
     """
     model, val = network(run, name), pictures(run, "val")
     v = confidences(run, val.images)
     matrices = {}
-    for label, threshold in (("all", 0.0), ("prohibited", run.settings.prohibit_threshold)):
-        present = psl.allowed(v, threshold).numpy()
-        f = probabilities(run, model, val.images)
+    for label in ("all", "prohibited"):
+        f, present = probabilities(run, model, val.images), psl.allowed(v, 0.0).numpy()
+        if label == "prohibited":
+            f, present = prohibited(run.settings, f, v)
         pairs = refined(run, val.images, f, present)
         plain, crf = _confusions(truth(run, "val"), pairs, present)
         matrices[label] = plain.tolist()
