@@ -4,10 +4,21 @@ import argparse
 import sys
 from importlib.metadata import version
 
-from .course.commands import data, evaluate, grade, predict, publish, run, runs, settings, verify
+from .course.commands import (
+    data,
+    evaluate,
+    grade,
+    predict,
+    publish,
+    run,
+    runs,
+    settings,
+    study,
+    verify,
+)
 from .pipeline.directory import RunError
 
-COMMANDS = (run, runs, data, predict, evaluate, verify, settings, grade, publish)
+COMMANDS = (run, runs, study, data, predict, evaluate, verify, settings, grade, publish)
 
 
 def main(arguments: list[str] | None = None) -> int:

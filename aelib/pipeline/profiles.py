@@ -83,6 +83,7 @@ _VOC_LITE: dict[str, Any] = {
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"train_images": 64, "val_images": 16, "classifier_epochs": 5, "network_epochs": 3},
     "classroom": {},
+    "study": {"train_images": 600},  # half the classroom's: a study trains dozens of networks
     "voc_lite": _VOC_LITE,
     "voc": {name: value for name, (value, _) in RECIPE.items()},
 }

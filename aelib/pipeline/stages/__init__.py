@@ -10,6 +10,9 @@
     refined           what the PSL network and the CRF make of the training split, for PSL++
     scores-NAME       a network's confusion matrices on val, without and with CRF
 
+Studies also ask for refined-again (PSL++ twice), coverage-K, true-background, entropy-NAME and
+scores-train-NAME.
+
 A finished stage returns at once, so a notebook may be run again at no cost. Only `scoring` sees a
 true mask.
 """
