@@ -2,6 +2,8 @@
 
 import argparse
 
+from ...pipeline.directory import runs_folder
+
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command to the parser's."""
@@ -10,7 +12,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from ...pipeline.run import Run
-    from ..lesson import publish
+    from ...pipeline.run import opened
+    from ..lesson import publish, refuse_installed
 
-    publish(Run())
+    refuse_installed()  # before a run is looked for
+    publish(opened(runs_folder() / "classroom"))

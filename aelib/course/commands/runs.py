@@ -1,6 +1,7 @@
 """python -m aelib runs, runs rm"""
 
 import argparse
+import os
 from pathlib import Path
 
 from ...pipeline import listing
@@ -19,7 +20,7 @@ def _runs(options: argparse.Namespace) -> None:
     folder = runs_folder()
     if options.action == "rm":
         named = folder / options.name
-        directory = named if named.exists() else Path(options.name).absolute()
+        directory = named if named.exists() else Path(os.path.expanduser(options.name)).absolute()
         listing.remove(directory)
         print(f"{directory} is removed")
     else:
