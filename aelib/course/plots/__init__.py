@@ -16,6 +16,7 @@ from .pictures import (
     steps,
 )
 from .scores import confusion_chart, ladder, per_class
+from .studies import differences, gain_by_coverage
 from .style import COLOURS, Figure
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "Figure",
     "confusion_chart",
     "curves",
+    "differences",
     "extremes",
+    "gain_by_coverage",
     "gallery",
     "heat",
     "ladder",

@@ -78,15 +78,15 @@ def _temperature() -> list[Cell]:
 
 
 def _when() -> list[Cell]:
-    """PSL's gain against the coverage of the objects by S: the gain is PSL minus AE."""
+    """PSL's gain against the coverage of the objects by S (of so many steps): PSL minus AE."""
     cells = []
     for steps in (1, 2, 3, 4):
-        cells += _gain(f"{steps} steps", steps)
+        cells += _gain(f"S of {steps}", steps)
     for delta in (0.1, 0.4):
-        cells += _gain(f"1 step, delta {delta}", 1, delta=delta)
+        cells += _gain(f"S of 1, delta {delta}", 1, delta=delta)
     for steps in (1, 3):
         changes = {"confidence": "normalised", "object_steps": steps}
-        cells.append(Cell(f"PSL normalised, {steps} steps", PSL, changes, f"AE, {steps} steps"))
+        cells.append(Cell(f"PSL, v / max v, S of {steps}", PSL, changes, f"AE, S of {steps}"))
     return cells
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..results import git_state, machine, versions
 from ..run import Run
 from .cells import run_job
 from .cluster import connected, outcomes
-from .grids import STUDIES, Study
+from .grids import AE, STUDIES, Study
 from .plan import Job, done, jobs_of, jobs_of_run, missing, seconds_of
 from .table import summary, tidy
 
@@ -83,13 +84,16 @@ def run_study(
 def reduced(run: Run) -> list[dict[str, Any]]:
     """The rows of the study `reduced` on a run's own networks: in this process, without Dask.
 
-    The runs derived from it lie beside it; nothing is trained that the run has.
+    The runs derived from it lie beside it; nothing is trained that the run has. AE is the network
+    of its object_steps.
 
     Raises:
         RunError: a stage cannot be made.
     """
-    study, rows = find("reduced"), []
-    for job in jobs_of_run(run, study.cells):
+    rows = []
+    own = f"scores-AE-step{run.settings.object_steps}"
+    cells = [replace(c, stage=own) if c.stage == AE else c for c in find("reduced").cells]
+    for job in jobs_of_run(run, cells):
         outcome = run_job(job, workers=run.settings.workers)
         if outcome["failed"]:
             raise RunError("; ".join(one["message"] for one in outcome["failed"]))
