@@ -6,6 +6,7 @@ No other stage sees a mask.
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ... import psl
 from ...datasets.base import Truth
@@ -13,7 +14,7 @@ from ...evaluation import confusion, part_counts
 from ...masks import as_prediction
 from ...support.files import write_json
 from .. import health
-from ..run import Run
+from ..run import Run, save_tensors
 from ..settings import Settings
 from .inputs import TRAIN, VAL, dataset, of_photographs, open_data, pictures
 from .mining import CONFIDENCES, confidences, mined, regions
@@ -90,6 +91,7 @@ def score_network(run: Run, made: Path, name: str) -> None:
 
     scores.json: "all" as it answers, "prohibited" without the classes whose v is below
     prohibit_threshold; "all+crf" and "prohibited+crf" after the CRF over the labels that are left.
+    confusions.safetensors: the same for each picture, (n, C + 1, C + 1) int32, for `bootstrap`.
     """
     model, val = network(run, name), pictures(run, "val")
     v = confidences(run, val.images)
@@ -99,17 +101,18 @@ def score_network(run: Run, made: Path, name: str) -> None:
         f = probabilities(run, model, val.images)
         pairs = refined(run, val.images, f, present)
         plain, crf = _confusions(truth(run, "val"), pairs, present)
-        matrices[label] = plain.tolist()
-        matrices[f"{label}+crf"] = crf.tolist()
-    write_json(made / "scores.json", matrices)
+        matrices |= {label: plain, f"{label}+crf": crf}
+    counts = {name: torch.from_numpy(counted) for name, counted in matrices.items()}
+    save_tensors(made / "confusions.safetensors", counts)
+    sums = {name: counted.sum(axis=0).tolist() for name, counted in matrices.items()}
+    write_json(made / "scores.json", sums)
 
 
 def _confusions(true: Truth, pairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Confusion matrices, (C + 1, C + 1), of the network's f and of the CRF's q."""
+    """Each picture's matrix, (n, C + 1, C + 1) int32, of the network's f and of the CRF's q."""
     classes = present.shape[1]
-    plain = np.zeros((classes, classes), np.int64)
-    crf = np.zeros((classes, classes), np.int64)
-    for mask, labels, (f, q) in zip(true.masks, present, pairs, strict=True):
-        plain += confusion(mask, (f * labels[:, None, None]).argmax(axis=0), classes)
-        crf += confusion(mask, health.finite(q, "the CRF's answer").argmax(axis=0), classes)
+    plain, crf = np.zeros((2, len(present), classes, classes), np.int32)
+    for i, (mask, labels, (f, q)) in enumerate(zip(true.masks, present, pairs, strict=True)):
+        plain[i] = confusion(mask, (f * labels[:, None, None]).argmax(axis=0), classes)
+        crf[i] = confusion(mask, health.finite(q, "the CRF's answer").argmax(axis=0), classes)
     return plain, crf
