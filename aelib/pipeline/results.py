@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def results(run: Run) -> dict[str, Any]:
     """
     s = run.settings
     mined, parts = _mined(run)
-    rows, ablation = _networks(run)
+    steps = [f"AE-step{k}" for k in range(1, s.erase_steps + 1)]
+    ceiling = [stages.FULL] if stages.has_truth(run) else []
+    rows, ablation = of_networks(run, [*steps, "AE+PSL", "AE+PSL++", *ceiling])
     best = f"AE-step{s.object_steps}"
     rows += [row | {"method": "AE"} for row in rows if row["method"] == best]
     return {
@@ -83,12 +86,16 @@ def _mined(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     return rows, parts
 
 
-def _networks(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns the networks' rows of the table, and those with prohibition the other way round."""
-    steps = [f"AE-step{k}" for k in range(1, run.settings.erase_steps + 1)]
-    ceiling = [stages.FULL] if stages.has_truth(run) else []
+def of_networks(
+    run: Run, methods: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the networks' rows of the table, and those with prohibition the other way round.
+
+    Raises:
+        RunError: a scores stage is missing or damaged.
+    """
     rows, ablation = [], []
-    for method in [*steps, "AE+PSL", "AE+PSL++", *ceiling]:
+    for method in methods:
         of_pictures = _confusions(run, f"scores-{method}")
         for key, matrix in run.json(f"scores-{method}", "scores.json").items():
             more = _how_scored(run.settings, key)
