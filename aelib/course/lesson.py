@@ -57,7 +57,7 @@ def publish(run: Run) -> None:
     clean = {file.name: cleaned(file) for file in executed}  # check all before writing one
     for name, text in clean.items():
         (NOTEBOOKS / name).write_text(text, encoding="utf-8")
-    packed, content = pack(run), read_json(results)
+    packed, content = pack(run.directory), read_json(results)
     PACKED.write_bytes(packed)
     about = {key: content[key] for key in ("settings", "versions", "machine")}
     write_json(PACKED.with_name("lesson.json"), {"sha256": _sha256(packed)} | about)
@@ -109,12 +109,12 @@ def _refuse_unfit(file: Path, text: str) -> None:
         raise RunError(f"{file} would have {size:,} bytes; at most {LARGEST:,} are committed")
 
 
-def pack(run: Run) -> bytes:
+def pack(directory: Path) -> bytes:
     """Return settings, timings and all stages of a run as tar.xz; equal runs give equal bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in _shipped_files(run.directory):
-            entry = tarfile.TarInfo(file.relative_to(run.directory).as_posix())
+        for file in _shipped_files(directory):
+            entry = tarfile.TarInfo(file.relative_to(directory).as_posix())
             entry.size = file.stat().st_size
             with open(file, "rb") as content:
                 archive.addfile(entry, content)
@@ -128,22 +128,29 @@ def _shipped_files(directory: Path) -> list[Path]:
     return [directory / SETTINGS, directory / "timings.jsonl", *files]
 
 
-def unpack() -> Path:
+def unpack(packed: Path | None = None) -> Path:
     """Return the directory `lesson` in the folder of runs: the shipped run, to read and to write.
 
     The first call makes it: from data/lesson.tar.xz, or, if the folder of runs is a reader's own
     (AELIB_RUNS) and the project holds runs/lesson, from that: a class shares one clone. Its files
     are linked where the system allows that, and copied elsewhere.
 
+    Args:
+        packed: another shipped run, NAME.tar.xz with NAME.json beside it; NAME is the directory's.
+
     Raises:
-        RunError: data/lesson.tar.xz is not what data/lesson.json says, or the folder of runs
-            cannot be written.
+        RunError: the packed file is missing or not what the JSON file beside it says, or the
+            folder of runs cannot be written.
     """
-    directory, shared = runs_folder() / "lesson", ROOT / "runs" / "lesson"
+    packed = packed or PACKED
+    name = packed.name.removesuffix(".tar.xz")
+    directory, shared = runs_folder() / name, ROOT / "runs" / name
     if directory.exists():
         return directory
     refuse_installed()
-    temporary = directory.with_name(f".lesson.{os.getpid()}")
+    if not (packed.exists() or shared.exists()):
+        raise RunError(f"{packed} is missing: {_CURE}")
+    temporary = directory.with_name(f".{name}.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
         if shared.exists():
@@ -152,7 +159,7 @@ def unpack() -> Path:
                 share = shutil.copyfile if file.parent == shared else link
                 share(file, temporary / file.relative_to(shared))
         else:
-            _extract(temporary)
+            _extract(packed, temporary)
         shutil.copyfile(temporary / SETTINGS, temporary / COPY)
         os.replace(temporary, directory)
     except OSError as error:
@@ -165,16 +172,16 @@ def unpack() -> Path:
     return directory
 
 
-def _extract(folder: Path) -> None:
-    """Unpack data/lesson.tar.xz, if it is what was shipped."""
-    packed = PACKED.read_bytes()
-    if _sha256(packed) != read_json(PACKED.with_name("lesson.json"))["sha256"]:
-        raise RunError(f"{PACKED} is not what was shipped (truncated or changed): {_CURE}")
+def _extract(packed: Path, folder: Path) -> None:
+    """Unpack NAME.tar.xz, if it is what was shipped."""
+    content, about = packed.read_bytes(), packed.with_name(packed.name.replace(".tar.xz", ".json"))
+    if _sha256(content) != read_json(about)["sha256"]:
+        raise RunError(f"{packed} is not what was shipped (truncated or changed): {_CURE}")
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(folder, filter="data")  # refuses what would leave the folder
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise RunError(f"{PACKED} cannot be unpacked ({error}): {_CURE}") from error
+        raise RunError(f"{packed} cannot be unpacked ({error}): {_CURE}") from error
 
 
 def _sha256(content: bytes) -> str:

@@ -42,7 +42,7 @@ class Settings:
     train_images: int = setting(1200, "training pictures, at random if there are more", 8, 100_000)
     val_images: int = setting(200, "validation pictures, at random if there are more", 8, 100_000)
     # network
-    backbone: str = choice("features of LargeFOV", "small", "vgg16", "mobilenet_v2")
+    backbone: str = choice("features of LargeFOV", "small", "vgg16", "mobilenet_v2", "resnet50")
     weights: str = setting("random", "backbone's: random, torchvision, or a file (as data_root)")
     fc_weights: str = choice("fc6 and fc7: random, or VGG16's own sub-sampled", "random", "vgg")
     frozen: int = setting(0, "leading layers of the backbone that do not learn", 0, 31)

@@ -16,7 +16,7 @@ from ...evaluation import confusion, part_counts
 from ...masks import IGNORE, as_prediction
 from ...support.files import write_json
 from .. import health
-from ..run import Run
+from ..run import Run, save_tensors
 from ..settings import Settings
 from .inputs import TRAIN, VAL, dataset, of_photographs, open_data, pictures
 from .learning import PLAIN, train_on
@@ -103,6 +103,7 @@ def score_network(run: Run, made: Path, name: str) -> None:
 
     scores.json: "all" as it answers, "prohibited" with prohibition at test (see `prohibited`);
     "all+crf" and "prohibited+crf" after the CRF over the labels that are left.
+    confusions.safetensors: the same for each picture, (n, C + 1, C + 1) int32, for `bootstrap`.
     """
     model, val = network(run, name), pictures(run, "val")
     v = confidences(run, val.images)
@@ -113,19 +114,20 @@ def score_network(run: Run, made: Path, name: str) -> None:
             f, present = prohibited(run.settings, f, v)
         pairs = refined(run, val.images, f, present)
         plain, crf = _confusions(truth(run, "val"), pairs, present)
-        matrices[label] = plain.tolist()
-        matrices[f"{label}+crf"] = crf.tolist()
-    write_json(made / "scores.json", matrices)
+        matrices |= {label: plain, f"{label}+crf": crf}
+    counts = {name: torch.from_numpy(counted) for name, counted in matrices.items()}
+    save_tensors(made / "confusions.safetensors", counts)
+    sums = {name: counted.sum(axis=0).tolist() for name, counted in matrices.items()}
+    write_json(made / "scores.json", sums)
 
 
 def _confusions(true: Truth, pairs, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Confusion matrices, (C + 1, C + 1), of the network's f and of the CRF's q."""
+    """Each picture's matrix, (n, C + 1, C + 1) int32, of the network's f and of the CRF's q."""
     classes = present.shape[1]
-    plain = np.zeros((classes, classes), np.int64)
-    crf = np.zeros((classes, classes), np.int64)
-    for mask, labels, (f, q) in zip(true.masks, present, pairs, strict=True):
-        plain += confusion(mask, (f * labels[:, None, None]).argmax(axis=0), classes)
-        crf += confusion(mask, health.finite(q, "the CRF's answer").argmax(axis=0), classes)
+    plain, crf = np.zeros((2, len(present), classes, classes), np.int32)
+    for i, (mask, labels, (f, q)) in enumerate(zip(true.masks, present, pairs, strict=True)):
+        plain[i] = confusion(mask, (f * labels[:, None, None]).argmax(axis=0), classes)
+        crf[i] = confusion(mask, health.finite(q, "the CRF's answer").argmax(axis=0), classes)
     return plain, crf
 
 
@@ -199,7 +201,12 @@ def score_training(run: Run, made: Path, name: str) -> None:
     some = replace(true, masks=true.masks[:CHOOSING])
     plain, crf = _confusions(some, refined(run, images, f, known), known)
     leak, missed = _without_masks(refined(run, images, f, np.ones_like(known)), known)
-    scores = {"all": plain.tolist(), "all+crf": crf.tolist(), "leak": leak, "missed": missed}
+    scores = {
+        "all": plain.sum(axis=0).tolist(),
+        "all+crf": crf.sum(axis=0).tolist(),
+        "leak": leak,
+        "missed": missed,
+    }
     write_json(made / "scores.json", scores)
 
 
