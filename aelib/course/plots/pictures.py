@@ -153,7 +153,9 @@ def superpixels(image, labels, maps: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, (axes,) = picture_grid(1, 1 + len(maps), [image])
     labels = np.asarray(labels)
-    show(axes[0], mark_boundaries(rgb(image), labels, color=(1, 1, 1)), "superpixels")
+    large = [np.asarray(x).repeat(5, axis=0).repeat(5, axis=1) for x in (rgb(image), labels)]
+    cut = mark_boundaries(*large, color=(1, 1, 1), mode="inner")
+    show(axes[0], cut, "superpixels")
     for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
         show(ax, np.asarray(values)[labels], name, cmap="gray", vmin=0, vmax=1)
     means = ", ".join(f"{name} {np.mean(v[labels]):.2f}" for name, v in maps.items())
