@@ -100,7 +100,7 @@ def low_saliency_wins(
 
 
 MERGE_RULES = {
-    "the paper's: doubtful pixels are ignored": merge,
+    "as reported: doubtful is ignored": merge,
     "mined wins over low saliency": mined_wins,
     "low saliency wins over mined": low_saliency_wins,
 }

@@ -1,13 +1,13 @@
 """Every figure draws what it is given, changes none of it, and is left to the caller alone."""
 
 import io
-import re
-from types import SimpleNamespace
+from base64 import b64decode
+from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from IPython.core.formatters import DisplayFormatter
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.pylabtools import select_figure_formats
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -84,6 +84,14 @@ def every_figure(w: dict) -> dict[str, Figure]:
         "confusion_chart": plots.confusion_chart(
             np.array([[90, 10], [0, 0]]), ["background", "hare"]
         ),
+        "superpixels": plots.superpixels(
+            w["image"], np.arange(96 * 96).reshape(96, 96) // 1152, {"w": np.linspace(0, 1, 8)}
+        ),
+        "sweep": plots.sweep(
+            {"delta": ([0.1, 0.5], {"precision": [0.4, 0.6], "recall": [0.5, np.nan]})},
+            {"delta": 0.2},
+        ),
+        "answers": plots.answers([w["image"]] * 2, [w["mask"], w["S"]], CLASSES),
         "extremes": plots.extremes(
             [w["image"]] * 2, [w["mask"]] * 2, [w["mask"], w["S"]], [0.91, 0.07], CLASSES
         ),
@@ -144,15 +152,34 @@ def test_a_figure_can_be_saved_on_white_and_fits_a_page(figures, name):
     assert apart(boxes)
 
 
-def test_jupyter_gets_one_picture_with_words_beside_it(figures):
-    shell = SimpleNamespace(display_formatter=DisplayFormatter())
+def test_jupyter_gets_one_picture_that_says_what_it_shows(figures, monkeypatch):
+    """As HTML: JupyterLab draws a bare PNG without its alt text."""
+    shown = []
+    monkeypatch.setattr(style, "display", lambda data, raw: shown.append((data, raw)))
+    shell = InteractiveShell.instance()
     select_figure_formats(shell, {"png"})  # as Jupyter's kernel does
     for name, figure in figures.items():
-        data, metadata = shell.display_formatter.format(figure)
-        assert set(data) == {"image/png", "text/plain"}, name
-        assert metadata == {"image/png": {"alt": figure.alt}}, name
-        assert re.fullmatch(r"<Figure size [\d.]+x[\d.]+ with \d+ Axes>", data["text/plain"]), name
+        assert shell.display_formatter.format(figure) == ({}, {}), name
+        data, raw = shown.pop()
+        assert raw and set(data) == {"text/html", "text/plain"} and not shown, name
+        (image,) = Images(data["text/html"]).found
+        assert image["alt"] == figure.alt == data["text/plain"], name
+        kind, content = image["src"].split(",")
+        assert kind == "data:image/png;base64" and b64decode(content).startswith(b"\x89PNG")
         assert 15 < len(figure.alt) < 1000 and figure.alt.endswith("."), name
+
+
+class Images(HTMLParser):
+    """The attributes of every img in a text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "img":
+            self.found.append(dict(attrs))
 
 
 def test_the_words_hold_the_numbers_that_are_drawn(figures, world):
@@ -167,6 +194,7 @@ def test_the_words_hold_the_numbers_that_are_drawn(figures, world):
     assert "step 1 0.90 kept, step 2 0.10 dropped" in alt["stop_signal"]
     assert "background taken for hare, 10%" in alt["confusion_chart"]
     assert "S only 0.50 to 0.40 in 2 epochs" in alt["curves"]
+    assert "precision 40 at 0.1, 60 at 0.5, recall 50 at 0.1, none at 0.5" in alt["sweep"]
     assert alt["numbers"] == "Grids of numbers, row by row. CAM: 0.50 2.00. S: 1 ?."
 
 

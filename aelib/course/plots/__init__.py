@@ -3,10 +3,10 @@
 `panels` says what an image and a label map may be.
 """
 
+from .answers import answers, extremes
 from .charts import curves, parts_by_step, stop_signal
 from .numbers import numbers  # the function; it takes the file's name in this package
 from .pictures import (
-    extremes,
     gallery,
     heat,
     masks,
@@ -14,14 +14,20 @@ from .pictures import (
     pseudo_mask,
     sample,
     steps,
+    superpixels,
 )
 from .scores import confusion_chart, ladder, per_class
 from .studies import differences, gain_by_coverage
-from .style import COLOURS, Figure
+from .style import COLOURS, PARTS, REGION, STEPS, Figure
+from .sweeps import sweep
 
 __all__ = [
     "COLOURS",
+    "PARTS",
+    "REGION",
+    "STEPS",
     "Figure",
+    "answers",
     "confusion_chart",
     "curves",
     "differences",
@@ -39,4 +45,6 @@ __all__ = [
     "sample",
     "steps",
     "stop_signal",
+    "superpixels",
+    "sweep",
 ]

@@ -6,7 +6,20 @@ from itertools import takewhile
 import numpy as np
 from matplotlib.axes import Axes
 
-from .style import COLOURS, FAINT, INK, WIDTH, Figure, colour, line, new_figure, set_title, styled
+from .style import (
+    FAINT,
+    INK,
+    METHODS,
+    PARTS,
+    STEPS,
+    WIDTH,
+    Figure,
+    colour,
+    line,
+    new_figure,
+    set_title,
+    styled,
+)
 
 # --- by step ------------------------------------------------------------------------------------
 
@@ -28,16 +41,16 @@ def parts_by_step(recall, parts: Sequence[str], pixels) -> Figure:
     at = np.arange(1, len(recall) + 1)
     figure, ((left, right),) = new_figure(1, 2, figsize=(WIDTH, 3.6))
     for p, name in enumerate(parts):
-        left.plot(at, 100 * recall[:, p], **line(p), label=name)
+        left.plot(at, 100 * recall[:, p], **line(p, PARTS), label=name, clip_on=False)
     _stacked_bars(right, at, shares, parts)
     for step in at[idle]:
         right.text(step, 2, "nothing", ha="center")
-    left.set(ylabel="share of the part's pixels, %", ylim=(0, 104))
+    left.set(ylabel="share of the part's pixels, %", ylim=(0, 100))
     right.set(ylabel="share of the pixels added, %", ylim=(0, 100))
     _by_step(left, len(at), "mined up to this step, by part")
     _by_step(right, len(at), "what each step added")
-    ends = [(at[-1], 100 * recall[-1, p], name, colour(p)) for p, name in enumerate(parts)]
-    _end_labels(left, ends)
+    ends = [(at[-1], 100 * recall[-1, p], name, colour(p, PARTS)) for p, name in enumerate(parts)]
+    end_labels(left, ends)
     figure.alt = (
         f"By step, of {len(at)}. Lines, share of each part mined so far: "
         f"{_percents(100 * recall, parts)}. Bars, what the pixels that a step adds are: "
@@ -64,12 +77,19 @@ def _shares_added(recall: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, n
 
 def _stacked_bars(ax: Axes, at: np.ndarray, shares: np.ndarray, parts: Sequence[str]) -> None:
     for p, name in enumerate(parts):
-        style = {"color": colour(p), "edgecolor": "white", "width": 0.85, "label": name}
+        style = {"color": colour(p, PARTS), "edgecolor": "white", "width": 0.85, "label": name}
         bars = ax.bar(at, shares[:, p], bottom=shares[:, :p].sum(axis=1), **style)
-        words = [f"{name}\n{share:.0f}%" if share >= 8 else "" for share in shares[:, p]]
-        dark = colour(p) @ [0.3, 0.6, 0.1] < 0.4
+        words = [_bar_words(name, share) for share in shares[:, p]]
+        dark = colour(p, PARTS) @ [0.3, 0.6, 0.1] < 0.4
         ink = "white" if dark else "black"
         ax.bar_label(bars, words, label_type="center", size=8, color=ink)
+
+
+def _bar_words(name: str, share: float) -> str:
+    """Return what is written in a bar of this height, %: two lines, one, or nothing."""
+    if share < 5:
+        return ""
+    return f"{name}{chr(10) if share >= 12 else ' '}{share:.0f}%"
 
 
 def _percents(shares: np.ndarray, parts: Sequence[str]) -> str:
@@ -97,18 +117,20 @@ def stop_signal(
     figure, ((left, right),) = new_figure(1, 2, figsize=(WIDTH, 3.4))
     _draw_threshold(left, threshold)
     left.plot(at, seen, color=FAINT, zorder=1)
-    left.scatter(at[:kept], seen[:kept], s=45, color=COLOURS[0])
-    hollow = {"facecolor": "white", "edgecolor": COLOURS[1], "linewidth": 1.6, "marker": "s"}
+    left.scatter(at[:kept], seen[:kept], s=45, color=INK, clip_on=False)
+    hollow = {"facecolor": "white", "edgecolor": INK, "linewidth": 1.6, "marker": "s"}
     left.scatter(at[kept:], seen[kept:], s=45, **hollow)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     for x, y, verdict in zip(at, seen, verdicts, strict=True):
-        place = {"xytext": (7, 7), "textcoords": "offset points", "bbox": box}
+        side = 1 if y < 0.5 else -1  # above a low point, below a high one: inside the axes
+        place = {"xytext": (-7, 7 * side), "textcoords": "offset points", "bbox": box}
+        place |= {"ha": "right", "va": "bottom" if side > 0 else "top"}
         left.annotate(f"{y:.2f}\n{verdict}", (x, y), **place)
     left.set_ylabel("evidence (1: all labels, 0: none)")
-    left.set_ylim(min(0, *seen, threshold) - 0.08, max(1, *seen) + 0.2)
+    left.set_ylim(min(0, *seen), 1)
     _by_step(left, len(at), "labels still read off the training pictures")
     losses = {f"step {t + 1}": values for t, values in enumerate(losses_by_step)}
-    _loss_lines(right, losses, "training loss of each step's classifier")
+    _loss_lines(right, losses, "training loss of each step's classifier", STEPS)
     said = zip(at, seen, verdicts, strict=True)
     in_words = ", ".join(f"step {x} {y:.2f} {verdict}" for x, y, verdict in said)
     figure.alt = (
@@ -141,16 +163,21 @@ def curves(losses: Mapping[str, Sequence[float]], title: str = "training loss") 
     return figure
 
 
-def _loss_lines(ax: Axes, losses: Mapping[str, Sequence[float]], title: str) -> None:
+def _loss_lines(
+    ax: Axes,
+    losses: Mapping[str, Sequence[float]],
+    title: str,
+    palette: Sequence[str] = METHODS,
+) -> None:
     ends = []
     for i, (name, values) in enumerate(losses.items()):
-        ax.plot(np.arange(1, len(values) + 1), values, **line(i), markersize=4, label=name)
+        ax.plot(np.arange(1, len(values) + 1), values, **line(i, palette), markersize=4, label=name)
         if len(values):
-            ends.append((len(values), values[-1], name, colour(i)))
+            ends.append((len(values), values[-1], name, colour(i, palette)))
     ax.set(xlabel="epoch", ylabel="training loss", ylim=(0, None))
     ax.xaxis.get_major_locator().set_params(integer=True)
     set_title(ax, title)
-    _end_labels(ax, ends)
+    end_labels(ax, ends)
 
 
 def _losses_in_words(losses: Mapping[str, Sequence[float]]) -> str:
@@ -161,7 +188,7 @@ def _losses_in_words(losses: Mapping[str, Sequence[float]]) -> str:
     )
 
 
-def _end_labels(ax: Axes, ends: Sequence[tuple[float, float, str, np.ndarray]]) -> None:
+def end_labels(ax: Axes, ends: Sequence[tuple[float, float, str, np.ndarray]]) -> None:
     """Name lines where they end, at (x, y, name, colour), and move overlapping names apart."""
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     ax.set(xlim=(left, right), ylim=(low, high))

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from scipy import ndimage
 
 from ...masks import IGNORE
-from .style import WIDTH, Figure, colour, column_width, dash, new_figure, set_title
+from .style import COLOURS, WIDTH, Figure, colour, column_width, dash, new_figure, set_title
 
 PICTURE = 2.2  # inches: the largest picture
 
@@ -75,22 +75,30 @@ def _framed(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.arange(-1, width + 1), np.arange(-1, height + 1), np.pad(values.astype(float), 1)
 
 
-def label_map(ax: Axes, image, labels, names: Sequence[str], title: str = "") -> None:
+def label_map(
+    ax: Axes,
+    image,
+    labels,
+    names: Sequence[str],
+    title: str = "",
+    palette: Sequence[str] = COLOURS,
+) -> None:
     """Draw a label map over the grey image: colour, outline and name; 255 hatched."""
     labels, ground = np.asarray(labels), grey(image)
     present = _present(labels)
     for k in present:
-        ground[labels == k] = 0.45 * ground[labels == k] + 0.55 * colour(k - 1)
+        ground[labels == k] = 0.45 * ground[labels == k] + 0.55 * colour(k - 1, palette)
     ignored = labels == IGNORE
     ground[ignored] = 0.3 * ground[ignored] + 0.5
     show(ax, ground, title)
     if ignored.any():
         ax.contourf(*_framed(ignored), levels=[0.5, 1.5], colors="none", hatches=["////"])
     for k in present:
-        outline(ax, labels == k, 0.5, colour(k - 1), dash(k - 1))
+        outline(ax, labels == k, 0.5, colour(k - 1, palette), dash(k - 1, palette))
     placed: list[tuple[float, float, float]] = []
     for k in sorted(present, key=lambda k: -(labels == k).sum()):
-        placed.append(_write_name(ax, labels == k, names[k - 1], colour(k - 1), placed))
+        ink = colour(k - 1, palette)
+        placed.append(_write_name(ax, labels == k, names[k - 1], ink, placed))
 
 
 def _present(labels: np.ndarray) -> list[int]:
@@ -101,23 +109,29 @@ def _present(labels: np.ndarray) -> list[int]:
 def _write_name(ax, region, name, ink, placed) -> tuple[float, float, float]:
     """Write the name over the region's largest piece, inside the picture, clear of `placed`.
 
+    A piece that the name would hide gets it above or below.
+
     Returns (x, y, half its width), in picture widths; `placed` holds those of earlier names.
     """
     height, width = region.shape
     half_width = (0.034 * len(name) + 0.06) / column_width(ax)
-    y, x = (centre / width for centre in _centre_of_largest_piece(region))
+    name_height = 0.17 / column_width(ax)
+    piece = _largest_piece(region)
+    y, x = (centre / width for centre in ndimage.center_of_mass(piece))
+    if piece.sum() / width**2 < 2 * half_width * name_height:
+        reach = piece.any(axis=1).sum() / width / 2 + 0.7 * name_height
+        y += reach if y - reach < name_height / 2 else -reach
     x = float(np.clip(x, half_width, max(1 - half_width, half_width)))
-    y = _free_height(x, y, half_width, 0.17 / column_width(ax), height / width, placed)
+    y = _free_height(x, y, half_width, name_height, height / width, placed)
     box = {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": ink, "alpha": 0.9}
     font = {"size": 8, "ha": "center", "va": "center", "color": "black"}
     ax.text(x * width, y * width, name, bbox=box, **font)
     return x, y, half_width
 
 
-def _centre_of_largest_piece(region: np.ndarray) -> tuple[float, float]:
+def _largest_piece(region: np.ndarray) -> np.ndarray:
     pieces, _ = ndimage.label(region)
-    largest = np.bincount(pieces[region]).argmax()
-    return ndimage.center_of_mass(pieces == largest)
+    return pieces == np.bincount(pieces[region]).argmax()
 
 
 def _free_height(x, y, half_width, name_height, picture_height, placed) -> float:

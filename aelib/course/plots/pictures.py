@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.patches import Patch
+from skimage.segmentation import mark_boundaries
 
 from .panels import (
     explain_ignored,
@@ -16,7 +17,7 @@ from .panels import (
     share,
     show,
 )
-from .style import COLOURS, INK, Figure, colour, set_title, styled
+from .style import INK, PARTS, REGION, STEPS, Figure, colour, set_title, styled
 
 
 @styled
@@ -44,8 +45,8 @@ def sample(
     names = part_names[1:]  # without the background
     show(axes[0], rgb(image), f"image-level labels: {labels_text}")
     label_map(axes[1], image, mask, classes, "mask, for evaluation only")
-    label_map(axes[2], image, parts, names, "parts, for evaluation only")
-    handles = [Patch(color=colour(i), alpha=0.7, label=name) for i, name in enumerate(names)]
+    label_map(axes[2], image, parts, names, "parts, for evaluation only", PARTS)
+    handles = [Patch(color=colour(i, PARTS), alpha=0.7, label=name) for i, name in enumerate(names)]
     figure.legend(handles=handles, title="parts", loc="outside right center")
     explain_ignored(figure, mask)
     figure.alt = (
@@ -98,7 +99,7 @@ def steps(image, erased_images: Sequence, regions_by_step: Sequence) -> Figure:
         found[added] = t + 1
         gains.append(f"step {t + 1} adds {added.mean():.1%} of pixels")
         show(axes[0, t], rgb(seen), f"step {t + 1} saw")
-        label_map(axes[1, t], image, found, step_names, gains[-1])
+        label_map(axes[1, t], image, found, step_names, gains[-1], STEPS)
     figure.alt = (
         "Above, the picture as each step's classifier saw it, what was found before erased; "
         f"below, what was found: {', '.join(gains)}."
@@ -129,14 +130,38 @@ def pseudo_mask(
     show(axes[1], saliency, f"saliency{explained}", cmap="gray", vmin=0, vmax=1)
     salient = ""
     if threshold is not None:
-        outline(axes[1], saliency, threshold, COLOURS[1])
+        outline(axes[1], saliency, threshold, REGION[0])
         salient = f", {threshold:g} or more on {share(saliency >= threshold)} of the pixels"
-    label_map(axes[2], image, np.asarray(regions_any, np.uint8), ["mined"], "mined, all classes")
+    mined = np.asarray(regions_any, np.uint8)
+    label_map(axes[2], image, mined, ["mined"], "mined, all classes", REGION)
     label_map(axes[3], image, S, classes, "S, the mask to learn from")
     explain_ignored(figure, S)
     figure.alt = (
         f"A picture; its saliency{salient}; mined of all classes: {share(regions_any)}; "
         f"the mask S: {in_words(S, classes)}."
+    )
+    return figure
+
+
+@styled
+def superpixels(image, labels, maps: Mapping[str, np.ndarray]) -> Figure:
+    """Draw a picture cut into superpixels, and maps that have one value for each of them.
+
+    Args:
+        labels: which superpixel a pixel is in, (H, W) in 0 ... N - 1.
+        maps: name -> (N,) in [0, 1]: black is 0, white 1.
+    """
+    figure, (axes,) = picture_grid(1, 1 + len(maps), [image])
+    labels = np.asarray(labels)
+    large = [np.asarray(x).repeat(5, axis=0).repeat(5, axis=1) for x in (rgb(image), labels)]
+    cut = mark_boundaries(*large, color=(1, 1, 1), mode="inner")
+    show(axes[0], cut, "superpixels")
+    for ax, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        show(ax, np.asarray(values)[labels], name, cmap="gray", vmin=0, vmax=1)
+    means = ", ".join(f"{name} {np.mean(v[labels]):.2f}" for name, v in maps.items())
+    figure.alt = (
+        f"A picture cut into {labels.max() + 1} superpixels, and maps of them. "
+        f"Mean of each map: {means}."
     )
     return figure
 
@@ -194,40 +219,10 @@ def _confidence_bars(ax, v, chosen, classes: Sequence[str]) -> None:
     colours = [colour(c) for c in chosen]
     bars = ax.barh([classes[c] for c in chosen], v[chosen], color=colours, height=0.7)
     ax.bar_label(bars, [f"{v[c]:.2f}" for c in chosen], padding=3)
-    ax.set(xlim=(0, 1.3), xticks=[0, 0.5, 1])
+    ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])
     ax.axis("on")
     ax.invert_yaxis()
 
 
 def _listed(named_masks: Mapping[str, np.ndarray], classes: Sequence[str]) -> str:
     return "; ".join(f"{name}: {in_words(m, classes)}" for name, m in named_masks.items())
-
-
-@styled
-def extremes(
-    images: Sequence,
-    truths: Sequence,
-    predictions: Sequence,
-    scores: Sequence[float],
-    classes: Sequence[str],
-) -> Figure:
-    """Draw a column for each picture, in the order given: the picture, truth, prediction.
-
-    scores: each picture's own mean IoU, in [0, 1]: its title.
-    """
-    figure, axes = picture_grid(3, len(images), images, higher=-0.4)
-    listed = []
-    columns = zip(axes.T, images, truths, predictions, scores, strict=True)
-    for (top, middle, bottom), image, truth, prediction, score in columns:
-        show(top, rgb(image), f"mIoU {score:.0%}")
-        label_map(middle, image, truth, classes)
-        label_map(bottom, image, prediction, classes)
-        labels = f"truth {in_words(truth, classes)}; predicted {in_words(prediction, classes)}"
-        listed.append(f"mIoU {score:.0%}: {labels}.")
-    for ax, name in zip(axes[:, 0], ("image", "truth", "prediction"), strict=True):
-        placed = {"rotation": 90, "ha": "right", "va": "center", "transform": ax.transAxes}
-        ax.text(-0.06, 0.5, name, **placed)
-    explain_ignored(figure, *truths, *predictions)
-    words = "Columns of picture, truth and prediction, in share of the pixels."
-    figure.alt = f"{words} {' '.join(listed)}"
-    return figure

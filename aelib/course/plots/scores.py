@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from .style import COLOURS, FAINT, INK, WIDTH, Figure, colour, new_figure, set_title, styled
+from .style import FAINT, INK, METHODS, WIDTH, Figure, colour, new_figure, set_title, styled
 
 LADDER = (
     "CAM",
@@ -46,7 +46,7 @@ def ladder(rows: Sequence[Mapping], paper: Mapping[str, float], title: str = "th
     other = "the paper: PASCAL VOC 2012 val, 20 classes - not comparable in value, only in shape"
     for ax, words in ((left, title), (right, other)):
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
-        ax.set(xlabel="mIoU, %", xlim=(0, 108))  # equal scales: it is the shape that is compared
+        ax.set(xlabel="mIoU, %", xlim=(0, 100))  # equal scales: it is the shape that is compared
         ax.grid(axis="y", color="#e3e3e3", linewidth=0.8)
         ax.set_axisbelow(True)
         set_title(ax, words)
@@ -66,8 +66,8 @@ def _in_order(methods: Sequence[str]) -> list[str]:
 
 
 def _draw_run(ax: Axes, rows: Sequence[Mapping], names: Sequence[str]) -> None:
-    points = {"s": 48, "edgecolor": COLOURS[0], "linewidth": 1.6}
-    for crf, marker, face in ((False, "o", "white"), (True, "D", COLOURS[0])):
+    points = {"s": 48, "edgecolor": METHODS[1], "linewidth": 1.6}
+    for crf, marker, face in ((False, "o", "white"), (True, "D", METHODS[1])):
         at = [(100 * row["miou"], names.index(row["method"])) for row in rows if row["crf"] == crf]
         x, y = np.reshape(at, (-1, 2)).T
         label = "with CRF" if crf else "without CRF"
@@ -83,7 +83,7 @@ def _draw_paper(ax: Axes, paper: Mapping[str, float], names: Sequence[str]) -> N
     known = [name for name in names if name in paper]
     heights = [names.index(name) for name in known]
     values = [paper[name] for name in known]
-    ax.scatter(values, heights, s=48, marker="s", color=COLOURS[1], label="the paper")
+    ax.scatter(values, heights, s=48, marker="D", color=METHODS[3], label="the paper, with CRF")
     for value, y in zip(values, heights, strict=True):
         _write_beside(ax, value, y)
 
@@ -124,7 +124,7 @@ def per_class(rows: Sequence[Mapping], methods: Sequence[str]) -> Figure:
     for i, method in enumerate(methods):
         values = 100 * np.array([by_name[method].get(name) for name in names], float)
         at = np.arange(len(names)) + (i - (len(methods) - 1) / 2) * width
-        style = {"color": colour(i), "edgecolor": "white", "label": method}
+        style = {"color": colour(i, METHODS), "edgecolor": "white", "label": method}
         bars = ax.bar(at, np.nan_to_num(values), width, **style)
         words = ["none" if np.isnan(value) else f"{value:.0f}" for value in values]
         pairs = zip(names, words, strict=True)
@@ -133,7 +133,7 @@ def per_class(rows: Sequence[Mapping], methods: Sequence[str]) -> Figure:
             ax.bar_label(bars, words, size=8, padding=1)
     slanted = {"rotation": 45, "ha": "right"} if len(names) >= 10 else {"rotation": 0}
     ax.set_xticks(range(len(names)), names, rotation_mode="anchor", **slanted)
-    ax.set(ylabel="IoU, %", ylim=(0, 104), xlim=(-0.6, len(names) - 0.4))
+    ax.set(ylabel="IoU, %", ylim=(0, 100), xlim=(-0.6, len(names) - 0.4))
     title = "bars from left to right"
     figure.legend(title=title, loc="outside upper center", ncols=len(methods))
     figure.alt = f"Bars: IoU in % of each class. {'; '.join(listed)}."

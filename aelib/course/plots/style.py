@@ -1,17 +1,31 @@
 """What all figures share: the figure and its words, size, style and colours."""
 
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from functools import wraps
+from html import escape
+from io import BytesIO
 from textwrap import fill
 
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
-# Okabe and Ito's colours, safe for the colour-blind.
+# One palette for each kind of thing, so that no colour means two. All are safe for the colour-blind
+# and differ in lightness.
+# Classes: Okabe and Ito's.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
+# Parts of a creature, background last: Tol's muted.
+PARTS = ("#882255", "#44AA99", "#DDCC77", "#332288", "#BBBBBB")
+# Erasing steps, in order: plasma, dark to light.
+STEPS = ("#0D0887", "#7E03A8", "#CC4778", "#F89540", "#F0F921")
+# Methods and measures, in order: blues, then brown.
+METHODS = ("#6FA3D4", "#1F5FA8", "#0B2A4A", "#8C6D46")
+# A region of no class: everything mined, everything salient.
+REGION = ("#5E3C99",)
 # Classes 8 to 14 and 15 to 21 have the same colours, darker and paler, and other dashes.
 TINTS = ((0.0, 0.0), (0.0, 0.4), (1.0, 0.35))  # (mixed with: 0 black, 1 white; share of it)
 DASHES = ("-", "--", ":")
@@ -35,16 +49,20 @@ STYLE = {
 
 
 class Figure(matplotlib.figure.Figure):
-    """A matplotlib Figure with words for those who cannot see it.
-
-    A notebook file holds them as `metadata["image/png"]["alt"]` of the output.
-    """
+    """A matplotlib Figure with words for those who cannot see it, `alt`."""
 
     alt = ""
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
-        """Return the words alone: Jupyter adds the picture itself, as for every figure."""
-        return {}, {"image/png": {"alt": self.alt}}
+    def png(self) -> str:
+        """Return the picture as a PNG in base64."""
+        picture = BytesIO()
+        self.savefig(picture, format="png", bbox_inches="tight")
+        return b64encode(picture.getvalue()).decode()
+
+    def _ipython_display_(self) -> None:
+        """Show an HTML image: JupyterLab gives a bare PNG no alt text."""
+        image = f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{self.png()}">'
+        display({"text/html": image, "text/plain": self.alt}, raw=True)
 
 
 def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -84,18 +102,22 @@ def set_title(ax: Axes, text: str) -> None:
 # --- colours ------------------------------------------------------------------------------------
 
 
-def colour(index: int) -> np.ndarray:
-    """Return colour number `index`, RGB in [0, 1]; 21 differ."""
-    mixed_with, share = TINTS[index // len(COLOURS) % len(TINTS)]
-    return (1 - share) * np.array(to_rgb(COLOURS[index % len(COLOURS)])) + share * mixed_with
+def colour(index: int, palette: Sequence[str] = COLOURS) -> np.ndarray:
+    """Return colour number `index`, RGB in [0, 1]; three times as many differ as a palette has."""
+    mixed_with, share = TINTS[index // len(palette) % len(TINTS)]
+    return (1 - share) * np.array(to_rgb(palette[index % len(palette)])) + share * mixed_with
 
 
-def dash(index: int) -> str:
+def dash(index: int, palette: Sequence[str] = COLOURS) -> str:
     """Return the line style that goes with colour number `index`."""
-    return DASHES[index // len(COLOURS) % len(DASHES)]
+    return DASHES[index // len(palette) % len(DASHES)]
 
 
-def line(index: int) -> dict:
+def line(index: int, palette: Sequence[str] = METHODS) -> dict:
     """Return colour, dash and marker number `index`, for `Axes.plot`."""
     marker = MARKERS[index % len(MARKERS)]
-    return {"color": colour(index), "linestyle": dash(index), "marker": marker}
+    return {
+        "color": colour(index, palette),
+        "linestyle": dash(index, palette),
+        "marker": marker,
+    }

@@ -7,12 +7,13 @@ import numpy as np
 
 from ...datasets.base import Pictures, Truth
 from ...masks import IGNORE, as_prediction
+from ..plots import REGION
 from ..tallies import one_size
 from ..thresholds import MERGE_RULES, PseudoMaskQuality
-from .skin import PALETTE, Shown, bars, legend, live_only, paint, picture_slider, skin, slider
+from .skin import Shown, bars, legend, live_only, paint, picture_slider, skin, slider
 
 WORDS = {
-    "labelled": ("labelled", "of all pixels; the rest is ignored"),
+    "labelled": ("labelled", "of all pixels"),
     "foreground": ("foreground right", "of the pixels labelled with a class"),
     "background": ("background right", "of the pixels labelled background"),
     "objects": ("objects labelled right", "of all pixels of objects"),
@@ -42,12 +43,12 @@ def background(
     def show(threshold: float, rule: Callable[..., np.ndarray], picture: int) -> Shown:
         i = picture - 1
         image, salience = images[i], saliency[i] / 255
-        salient = (salience >= threshold) * np.uint8(len(PALETTE))
+        salient = (salience >= threshold).astype(np.uint8)
         grey = np.stack([saliency[i]] * 3, axis=2)
         title = f"picture {picture} of {len(images)}: mined regions"
         shown = {
             title: paint(image, as_prediction(mined[i])),
-            f"saliency; in colour: {threshold:.2f} and above": paint(grey, salient),
+            f"saliency; in colour: {threshold:.2f} and above": paint(grey, salient, REGION),
             "S (hatched: ignored)": paint(image, rule(mined[i], salience, threshold)),
             "truth": paint(image, masks[i]),
         }

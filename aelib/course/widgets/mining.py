@@ -10,14 +10,12 @@ import torch
 from ...datasets.base import Pictures, Truth, to_tensor
 from ...erasing import erase
 from ...masks import IGNORE, as_prediction
+from ..plots import STEPS
 from ..tallies import Tally, covered_share, mean_iou, one_size, part_recall, region_scores
 from ..thresholds import RegionsAtDelta
 from .skin import Shown, bars, enlarged, legend, live_only, paint, picture_slider, skin, slider
 
-READINGS = {
-    "max": "max: above delta x the map's maximum",
-    "share": "share: the highest delta of the picture's pixels",
-}
+READINGS = {"max": "max: share of the maximum", "share": "share of the pixels"}
 
 
 @live_only
@@ -108,7 +106,7 @@ def step_player(
         shown = {
             f"picture {picture} of {len(images)}: {names}": enlarged(images[i]),
             f"step {step} saw": enlarged(seen),
-            f"mined so far; step {step} adds {added:.1%}": paint(images[i], found),
+            f"mined so far; step {step} adds {added:.1%}": paint(images[i], found, STEPS),
         }
         return shown, _region_bars(counts[step - 1], len(images), classes, truth.part_names)
 
@@ -120,7 +118,7 @@ def step_player(
     play = ipywidgets.Play(value=1, min=1, max=steps, interval=interval, description=description)
     ipywidgets.jslink((play, "value"), (controls["step"], "value"))
     names = [f"found by step {step}" for step in range(1, steps + 1)]
-    return skin(show, controls, legend(names), play=play)
+    return skin(show, controls, legend(names, STEPS), play=play)
 
 
 def _step_by_step(
@@ -147,17 +145,15 @@ def _region_bars(
     """Returns the numbers of regions as HTML, of class c or of all classes."""
     scores = region_scores(counts, c)
     rows = {
-        "precision": (scores["precision"], "of the pixels in a region are of its class"),
-        "recall": (scores["recall"], "of the objects' pixels are in their class's region"),
-        "IoU": (scores["IoU"], "right / (in a region or object)"),
+        "precision": (scores["precision"], "of a region is its class"),
+        "recall": (scores["recall"], "of the objects is in their region"),
+        "IoU": (scores["IoU"], "right / (region or object)"),
     }
     if c is None:
-        words = "regions read as a segmentation: mean over background and"
-        mean = mean_iou(counts[:-1].sum(axis=1))
-        rows["mIoU"] = (mean, f"{words} {len(classes)} classes")
+        rows["mIoU"] = (mean_iou(counts[:-1].sum(axis=1)), f"of background, {len(classes)} classes")
     who = "all classes" if c is None else classes[c]
     html = bars(f"{who}: pixels of {pictures} pictures, pooled", rows)
     recall = dict(zip(part_names, part_recall(counts, c), strict=True))
     del recall[part_names[0]]  # it is no part
     rows = {name: (share, "") for name, share in recall.items()}
-    return html + bars("recall of each part: share of its pixels in a region", rows)
+    return html + bars("recall of each part", rows)

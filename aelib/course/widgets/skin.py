@@ -8,15 +8,17 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-from PIL import Image, ImageColor
+from matplotlib.colors import to_rgb
+from PIL import Image
 from scipy import ndimage
 
 from ...masks import IGNORE
 from ...support.progress import live
 from ..plots import COLOURS
+from ..plots.style import METHODS
 
-SIDE = 288  # pixels on the screen, about: small pictures are enlarged
-PALETTE = np.array([ImageColor.getrgb(colour) for colour in COLOURS])
+SIDE = 288  # pixels of an enlarged picture, about
+SHOWN = 224  # pixels of it on the screen: a whole widget fits a window 768 pixels high
 INK = "color: var(--jp-ui-font-color1, inherit)"  # of the notebook's theme, dark or not
 
 Shown = tuple[dict[str, np.ndarray], str]
@@ -34,7 +36,7 @@ def live_only(make: Callable[..., ipywidgets.Widget]) -> Made:
         if live():
             return make(*args, **kwargs)
         purpose = " ".join(make.__doc__.split("\n\n")[0].split())
-        print(f"A widget, live in Jupyter only. {purpose} The figure above is its static version.")
+        print(f"A widget, live in Jupyter only. {purpose} Without it, see the figure above.")
         return None
 
     return made
@@ -54,7 +56,6 @@ def skin(
         legend: HTML.
         play: moves one of the controls; shown above them.
     """
-    width = 0.52 * max(len(control.description) for control in controls.values()) + 1
     panels: list[ipywidgets.VBox] = []
     numbers = ipywidgets.HTML()
 
@@ -70,27 +71,28 @@ def skin(
 
     draw()
     for control in controls.values():
-        control.style.description_width = f"{width:.1f}em"
-        control.layout.width = f"{width + 30:.1f}em"
+        control.style.description_width = f"{0.52 * len(control.description) + 1:.1f}em"
+        control.layout.width = "30em"
         control.layout.max_width = "100%"
         control.observe(draw, "value")
+    wrap = {"flex_flow": "row wrap", "grid_gap": "0 12px"}  # two controls beside each other
+    top = [_labelled(play)] if play else []
+    above = ipywidgets.HBox([*top, *controls.values()], layout=wrap)
     row = ipywidgets.HBox(panels, layout={"grid_gap": "0 12px", "align_items": "flex-end"})
-    top = [_labelled(play, width)] if play else []
     below = [ipywidgets.HTML(f"<div style='{INK}'>{legend}</div>")] if legend else []
-    return ipywidgets.VBox([*top, *controls.values(), row, *below, numbers])
+    return ipywidgets.VBox([above, row, *below, numbers])
 
 
 def _panel() -> ipywidgets.VBox:
-    """Returns a caption over a picture: SIDE wide at most, narrower where the page is."""
+    """Returns a caption over a picture: SHOWN wide at most, narrower where the page is."""
     image = ipywidgets.Image(format="png", layout={"width": "100%"})
-    layout = {"flex": "1 1 0", "max_width": f"{SIDE}px", "min_width": "0"}
+    layout = {"flex": "1 1 0", "max_width": f"{SHOWN}px", "min_width": "0"}
     return ipywidgets.VBox([ipywidgets.HTML(), image], layout=layout)
 
 
-def _labelled(play: ipywidgets.Play, width: float) -> ipywidgets.HBox:
+def _labelled(play: ipywidgets.Play) -> ipywidgets.HBox:
     """Returns the play buttons beside their description, which they do not show themselves."""
-    layout = {"width": f"{width:.1f}em", "justify_content": "flex-end"}
-    return ipywidgets.HBox([ipywidgets.Label(play.description, layout=layout), play])
+    return ipywidgets.HBox([ipywidgets.Label(play.description), play])
 
 
 def slider(
@@ -139,24 +141,25 @@ def enlarged(picture: np.ndarray) -> np.ndarray:
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def paint(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def paint(image: np.ndarray, labels: np.ndarray, palette: Sequence[str] = COLOURS) -> np.ndarray:
     """Returns a label map in colour over the grey picture, enlarged: (H, W, 3) uint8.
 
     Regions are outlined, with a white edge; 255 is hatched.
     """
     tinted = np.repeat(64 + 0.75 * (image @ [[0.299], [0.587], [0.114]]), 3, axis=2)
     region, ignored = (labels > 0) & (labels != IGNORE), labels == IGNORE
-    tinted[region] = 0.45 * tinted[region] + 0.55 * _colours(labels[region])
+    tinted[region] = 0.45 * tinted[region] + 0.55 * _colours(labels[region], palette)
     tinted[ignored] = 0.3 * tinted[ignored] + 128
     picture = enlarged(tinted.astype(np.uint8))
     labels = enlarged(labels)
     _hatch(picture, labels == IGNORE)
-    _outline(picture, labels)
+    _outline(picture, labels, palette)
     return picture
 
 
-def _colours(labels: np.ndarray) -> np.ndarray:
-    return PALETTE[(labels - 1) % len(PALETTE)]
+def _colours(labels: np.ndarray, palette: Sequence[str]) -> np.ndarray:
+    inks = np.array([to_rgb(colour) for colour in palette])
+    return (255 * inks[(labels - 1) % len(inks)]).round()
 
 
 def _hatch(picture: np.ndarray, where: np.ndarray) -> None:
@@ -165,14 +168,14 @@ def _hatch(picture: np.ndarray, where: np.ndarray) -> None:
     picture[where & stripes] = 110
 
 
-def _outline(picture: np.ndarray, labels: np.ndarray) -> None:
+def _outline(picture: np.ndarray, labels: np.ndarray, palette: Sequence[str]) -> None:
     """Draws a region's outline inside it, and a white edge outside."""
     region = (labels > 0) & (labels != IGNORE)
     # outside the picture is background: outlines close at its border
     window = {"size": 5, "mode": "constant"}
     lowest = ndimage.minimum_filter(labels, **window)
     line = region & (lowest != ndimage.maximum_filter(labels, **window))
-    picture[line] = _colours(labels[line])
+    picture[line] = _colours(labels[line], palette)
     picture[ndimage.maximum_filter(region, **window) & ~region] = 255
 
 
@@ -186,12 +189,14 @@ def bars(title: str, rows: Mapping[str, tuple[float, str]]) -> str:
         rows: {name: (share in [0, 1] or NaN, what it is a share of)}.
     """
     lines = "".join(_bar(name, share, words) for name, (share, words) in rows.items())
-    return f"<b>{escape(title)}</b><table style='border-collapse: collapse'>{lines}</table>"
+    block = "display: inline-block; vertical-align: top; margin: 0 2em 0 0; line-height: 1.35"
+    table = f"<table style='border-collapse: collapse; margin: 0'>{lines}</table>"
+    return f"<div style='{block}'><b>{escape(title)}</b>{table}</div>"
 
 
 def _bar(name: str, share: float, words: str) -> str:
     track = "width: 120px; height: 9px; background: var(--jp-layout-color3, #8884)"
-    filled = f"width: {100 * np.nan_to_num(share):.1f}%; height: 9px; background: {COLOURS[0]}"
+    filled = f"width: {100 * np.nan_to_num(share):.1f}%; height: 9px; background: {METHODS[1]}"
     percent = "none" if np.isnan(share) else f"{100 * share:.1f} %"
     return (
         f"<tr><td style='padding-right: 1em; min-width: 9em'>{escape(name)}</td>"
@@ -201,12 +206,12 @@ def _bar(name: str, share: float, words: str) -> str:
     )
 
 
-def legend(names: Sequence[str]) -> str:
-    """Returns each name beside its colour, in the order of COLOURS."""
+def legend(names: Sequence[str], palette: Sequence[str] = COLOURS) -> str:
+    """Returns each name beside its colour, in the palette's order."""
     square = "display: inline-block; width: 0.8em; height: 0.8em; margin: 0 0.4em 0 0"
     entries = []
     for i, name in enumerate(names):
-        colour = f"<span style='{square}; background: {COLOURS[i % len(COLOURS)]}'></span>"
+        colour = f"<span style='{square}; background: {palette[i % len(palette)]}'></span>"
         entry = (
             f"<span style='margin-right: 1em; white-space: nowrap'>{colour}{escape(name)}</span>"
         )
