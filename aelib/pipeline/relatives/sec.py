@@ -121,6 +121,8 @@ def _kernel(colours: Tensor, crf: CRF) -> Tensor:
 
 def _normalised(features: Tensor) -> Tensor:
     """exp(-|f_i - f_j|^2 / 2) / sqrt(d_i d_j), d the row sums: (N, n, D) -> (N, n, n)."""
-    kernel = torch.exp(-torch.cdist(features, features).square() / 2)
+    exact = "donot_use_mm_for_euclid_dist"  # by differences: no digits are lost
+    distance = torch.cdist(features, features, compute_mode=exact)
+    kernel = torch.exp(-distance.square() / 2)
     root = kernel.sum(dim=2).clamp(min=FLOOR).sqrt()
     return kernel / (root[:, :, None] * root[:, None, :])
