@@ -14,11 +14,29 @@ from pathlib import Path
 
 from ..pipeline.directory import COPY, SETTINGS, runs_folder, stage_folders
 from ..pipeline.run import NOTEBOOKS, Run, RunError
-from ..support.files import ROOT, link, read_json, write_json
+from ..support.files import IN_CLONE, ROOT, link, read_json, write_json
 
 PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
 LARGEST = 1_500_000  # bytes of a committed notebook
 _CURE = "fetch it again, or give run_dir to compute a run of your own"
+
+
+def refuse_installed() -> None:
+    """Raises RunError where aelib is installed without what the course ships."""
+    if not IN_CLONE:
+        package = Path(__file__).parents[1]
+        cure = "run from a clone of the project, installed with `pip install -e .`"
+        raise RunError(f"there are no notebooks beside the package {package}: {cure}")
+
+
+def course() -> list[Path]:
+    """Return the notebooks, in order.
+
+    Raises:
+        RunError: they are not beside the package.
+    """
+    refuse_installed()
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 def publish(run: Run) -> None:
@@ -26,10 +44,9 @@ def publish(run: Run) -> None:
 
     Raises:
         RunError: the run is not finished, or an executed notebook holds an error, a path of this
-            machine, or too many bytes.
+            machine, or too many bytes; or the notebooks are not beside the package.
     """
-    names = sorted(f.name for f in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    executed = [run.directory / "notebooks" / name for name in names]
+    executed = [run.directory / "notebooks" / file.name for file in course()]
     results = run.directory / "results.json"
     missing = [f.name for f in (results, *executed) if not f.exists()]
     if missing:
@@ -125,6 +142,7 @@ def unpack() -> Path:
     directory, shared = runs_folder() / "lesson", ROOT / "runs" / "lesson"
     if directory.exists():
         return directory
+    refuse_installed()
     temporary = directory.with_name(f".lesson.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
