@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
+from .fonts import fallbacks
+
 # Okabe and Ito's colours, safe for the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9", "#F0E442")
 # Classes 8 to 14 and 15 to 21 have the same colours, darker and paler, and other dashes.
@@ -58,6 +60,11 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with plt.style.context(["default", STYLE]):
             figure = draw(*args, **kwargs)
             plt.close(figure)
+            fonts = fallbacks(figure)
+            if fonts:
+                plt.rcParams["font.family"] = ["sans-serif", *fonts]
+                figure = draw(*args, **kwargs)
+                plt.close(figure)
         return figure
 
     return in_style
