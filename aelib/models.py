@@ -5,6 +5,8 @@ Source: Chen et al., "Semantic Image Segmentation with Deep Convolutional Nets a
 CRFs", ICLR 2015: the variant DeepLab-CRF-LargeFOV, which Wei et al. (CVPR 2017) use for both jobs.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,10 +15,10 @@ from torch.nn import functional as F
 class Preprocess(nn.Module):
     """(x - mean) / std, ImageNet's. It is part of the network: all else sees RGB in [0, 1]."""
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        for name, rgb in (("mean", [0.485, 0.456, 0.406]), ("std", [0.229, 0.224, 0.225])):
+            self.register_buffer(name, torch.tensor(rgb).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
         return (image - self.mean) / self.std
@@ -80,8 +82,7 @@ def mobilenet_v2_features() -> tuple[nn.Sequential, int]:
     output in x and y is exactly the undilated network's.
 
     Output stride 8 (321 -> 41), 320 channels: as in DeepLab's own, the last 1x1 convolution (to
-    1280) is left out; with it, fc6 would cost more than all layers before it. Layers and names are
-    torchvision's, so its weights load one to one.
+    1280) is left out; fc6 would cost more than all before it. Layers and names are torchvision's.
     """
     from torchvision.models import mobilenet_v2  # takes seconds to import: only when it is used
 
@@ -97,11 +98,24 @@ def mobilenet_v2_features() -> tuple[nn.Sequential, int]:
     return features, 320
 
 
+def resnet50_features() -> tuple[nn.Sequential, int]:
+    """torchvision's ResNet-50 (He et al., CVPR 2016), layer3 and layer4 dilated, not strided.
+
+    Output stride 8 (321 -> 41), 2048 channels. The layers keep torchvision's names and weights.
+    """
+    from torchvision.models import resnet50  # as above
+
+    dilated = (False, True, True)
+    network = resnet50(replace_stride_with_dilation=dilated, norm_layer=FixedBatchNorm)
+    return nn.Sequential(OrderedDict([*network.named_children()][:-2])), 2048
+
+
 #: name -> (features, width of fc6 and fc7, dilation of fc6, output stride,
 #:          standard deviation of the last layer's first weights)
 BACKBONES = {
     "vgg16": (vgg16_features, 1024, 12, 8, 0.01),  # DeepLab's values
     "mobilenet_v2": (mobilenet_v2_features, 256, 6, 8, 0.01),  # ours, for crops of 160 to 321 px
+    "resnet50": (resnet50_features, 512, 12, 8, 0.01),  # ours, and not measured
     # ours: the field of view is 43 pixels, less than a creature; 0.1 because it learns in minutes
     "small": (small_features, 64, 2, 4, 0.1),
 }
@@ -112,8 +126,8 @@ class LargeFOV(nn.Module):
 
     Args:
         num_classes: score maps: C to classify, C + 1 (background first) to segment.
-        backbone: "vgg16" (the paper), "mobilenet_v2" (laptops) or "small" (creatures); its weights
-            are random.
+        backbone: "vgg16" (the paper), "mobilenet_v2" (laptops), "resnet50" or "small" (creatures);
+            its weights are random.
         dropout: probability after fc6 and after fc7; the paper's is 0.5.
         frozen: number of leading layers of `features` that are not trained. This keeps ImageNet's
             edges and textures and saves time (Fast R-CNN, section 4.5, freezes VGG16's conv1 and
@@ -131,12 +145,10 @@ class LargeFOV(nn.Module):
             known = ", ".join(BACKBONES)
             raise ValueError(f"backbone: {backbone!r} is unknown; choose one of {known}")
         if num_classes < 1:
-            raise ValueError(
-                f"num_classes: {num_classes} score maps were asked for; at least 1 is needed"
-            )
+            raise ValueError(f"num_classes: {num_classes} score maps; at least 1 is needed")
         features, width, dilation, self.stride, std = BACKBONES[backbone]
         self.backbone = backbone
-        self.preprocess = Preprocess((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+        self.preprocess = Preprocess()
         self.features, channels = features()
         self.fc6 = nn.Conv2d(channels, width, 3, padding=dilation, dilation=dilation)
         self.fc7 = nn.Conv2d(width, width, 1)
@@ -150,39 +162,29 @@ class LargeFOV(nn.Module):
         nn.init.normal_(self.score.weight, std=std)
         layers = len(self.features)
         if not 0 <= frozen <= layers:
-            raise ValueError(
-                f"frozen: {frozen} layers are to be frozen; the features of {backbone} have 0 to "
-                f"{layers}"
-            )
+            what = f"layers are to be frozen; the features of {backbone} have 0 to {layers}"
+            raise ValueError(f"frozen: {frozen} {what}")
         self.features[:frozen].requires_grad_(False)
 
     def embed(self, image: Tensor) -> Tensor:
-        """The features f before the scores.
-
-        RGB in [0, 1], (N, 3, H, W) -> (N, K, h, w), where h = H / stride rounded up.
-        """
+        """f, before the scores: (N, 3, H, W) in [0, 1] -> (N, K, h, w), h = ceil(H / stride)."""
         x = self.features(self.preprocess(image))
         x = self.dropout(F.relu(self.fc6(x)))
         return self.dropout(F.relu(self.fc7(x)))
 
     def forward(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> scores (N, num_classes, h, w), before softmax or sigmoid.
-
-        The scores are float32, under autocast too.
-        """
+        """(N, 3, H, W) in [0, 1] -> scores (N, num_classes, h, w), before softmax or sigmoid, in
+        float32 under autocast too."""
         return self.score(self.embed(image)).float()
 
 
-#: Least side of a scaled picture, pixels: torch 2.15's antialiased interpolation on the CPU is
-#: wrong where the output is one pixel wide.
+#: Least side of a scaled picture: antialiasing on the CPU is wrong where a side is 1 (torch 2.15).
 THINNEST = 2
 
 
 def scaled(images: Tensor, factor: float) -> Tensor:
     """(N, 3, H, W) resized by the factor, bilinear, antialiased as Pillow does where it shrinks.
-
-    Returns the same tensor for a factor of 1.
-    """
+    The same tensor for a factor of 1."""
     if factor == 1:
         return images
     size = [max(THINNEST, round(side * factor)) for side in images.shape[-2:]]

@@ -44,6 +44,7 @@ def fit(
     recipe: Recipe,
     *,
     state: dict[str, Any] | None = None,
+    until: int | None = None,
     keep: Callable[[dict[str, Any]], None] | None = None,
     report: Callable[[int, int, float], None] | None = None,
 ) -> list[float]:
@@ -59,6 +60,7 @@ def fit(
             that is done, in [0, 1).
         recipe: the numbers.
         state: what an interrupted fit last gave to `keep`, to continue from; None starts anew.
+        until: stop after so many of the recipe's epochs; None trains all of them.
         keep: called after each epoch with {"model", "optimiser", "schedule": state dicts, "losses":
             list}. Training goes on in the same tensors: write or copy them before returning.
         report: called after each epoch as report(epoch, epochs, mean loss).
@@ -79,7 +81,7 @@ def fit(
         for name, part in parts.items():
             part.load_state_dict(copy.deepcopy(state[name]))  # optimisers keep tensors they load
         losses = list(state["losses"])
-    for epoch in range(len(losses), recipe.epochs):
+    for epoch in range(len(losses), recipe.epochs if until is None else until):
         where = f"epoch {epoch + 1} of {recipe.epochs}"
         total = 0.0
         for step, batch in enumerate(_batches(dataset, recipe, epoch), start=1):

@@ -1,34 +1,25 @@
 """The whole course in one command: the notebooks in order, then the table and the report."""
 
-import os
+import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import papermill
+from jupyter_client import AsyncKernelManager
 
 from ..crf import HAVE_LATTICE
+from ..pipeline import stages
 from ..pipeline.derived import derive, opening_line
 from ..pipeline.results import write_results
-from ..pipeline.run import NOTEBOOKS, Run, RunError, hold, opened
+from ..pipeline.run import NOTEBOOKS, Run, RunError, hold, opened, stage_folders
 from ..pipeline.table import caption, table
+from ..support.errors import InputError
+from .kernel import kernels
+from .lesson import course
 from .report import write_report
-
-
-def course() -> list[Path]:
-    """Return the notebooks, in order.
-
-    Raises:
-        RunError: they are not beside the package (aelib was installed without them).
-    """
-    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    if not found:
-        raise RunError(
-            f"there is no notebook in {NOTEBOOKS}: run from a clone of the project, installed with "
-            "`pip install -e .`"
-        )
-    return found
 
 
 def run_course(
@@ -51,7 +42,8 @@ def run_course(
         The content of results.json.
 
     Raises:
-        ValueError, RunError: a setting or the directory is wrong; nothing has been computed.
+        ValueError, RunError: a setting, the data or the directory is wrong; nothing has been
+            computed, and the directory is not there if it was not there before.
         RunError: the directory is in use, or a notebook failed. The run directory holds that
             notebook with its outputs so far.
     """
@@ -61,13 +53,20 @@ def run_course(
         print(opening_line(run), flush=True)
     else:
         run = Run(directory, profile, **overrides)
-    with hold(run.directory, "course", "the whole course"):
-        # the kernel of a killed run needs a moment to notice: wait for it
-        with hold(run.directory, "stage", "the whole course", wait=10):
-            run.unseal()
-        content = execute_notebooks(run)
-        run.seal()
-    return content
+    try:
+        with hold(run.directory, "course", "the whole course"):
+            # the kernel of a killed run needs a moment to notice: wait for it
+            with hold(run.directory, "stage", "the whole course", wait=10):
+                run.unseal()
+            stages.prepare(run)  # what is wrong with the data is said before a kernel starts
+            run.inputs = None  # the kernels open their own
+            content = execute_notebooks(run)
+            run.seal()
+        return content
+    except InputError:
+        if not stage_folders(run.directory):
+            shutil.rmtree(run.directory)
+        raise
 
 
 def execute_notebooks(run: Run) -> dict[str, Any]:
@@ -86,12 +85,14 @@ def execute_notebooks(run: Run) -> dict[str, Any]:
         )
     begin = time.perf_counter()
     first, *others = course()
-    for number, notebook in enumerate([*others, first], start=1):  # the first shows all results
-        label = f"[{number}/{1 + len(others)}] {notebook.stem}"
-        print(label, flush=True)
-        start = time.perf_counter()
-        _execute(run, notebook)
-        print(f"{label}: {time.perf_counter() - start:.0f} s", flush=True)
+    with kernels(run.directory) as manager:
+        for number, notebook in enumerate([*others, first], start=1):  # the first shows all results
+            label = f"[{number}/{1 + len(others)}] {notebook.stem}"
+            print(label, flush=True)
+            start = time.perf_counter()
+            _execute(run, notebook, manager)
+            print(f"{label}: {time.perf_counter() - start:.0f} s", flush=True)
+    matplotlib.use("Agg")  # whatever the user's configuration draws on
     content = write_results(run)
     report = write_report(run.directory, content)
     print(f"\n{table(content)}\n\n{caption(content)}\n")
@@ -102,10 +103,8 @@ def execute_notebooks(run: Run) -> dict[str, Any]:
     return content
 
 
-def _execute(run: Run, notebook: Path) -> None:
+def _execute(run: Run, notebook: Path, manager: type[AsyncKernelManager]) -> None:
     """Run one notebook into RUN/notebooks."""
-    # else every kernel prints a warning about frozen modules
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     executed = run.directory / "notebooks" / notebook.name
     executed.parent.mkdir(exist_ok=True)
     try:
@@ -114,6 +113,7 @@ def _execute(run: Run, notebook: Path) -> None:
             executed,
             {"profile": run.settings.profile, "run_dir": str(run.directory)},
             kernel_name="python3",
+            kernel_manager_class=manager,
             cwd=NOTEBOOKS,
             progress_bar=False,
             stdout_file=sys.stdout,
@@ -126,3 +126,6 @@ def _execute(run: Run, notebook: Path) -> None:
         raise RunError(
             f"{error.ename}: {error.evalue}\n  in {cell}; as far as it came: {executed}"
         ) from error
+    except RuntimeError as error:  # the kernel died, or never answered
+        kept = "what is finished is kept, and the same command goes on from there"
+        raise RunError(f"{notebook.name}: {error} (out of memory?); {kept}") from error

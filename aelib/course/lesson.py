@@ -14,11 +14,29 @@ from pathlib import Path
 
 from ..pipeline.directory import COPY, SETTINGS, runs_folder, stage_folders
 from ..pipeline.run import NOTEBOOKS, Run, RunError
-from ..support.files import ROOT, link, read_json, write_json
+from ..support.files import IN_CLONE, ROOT, link, read_json, write_json
 
 PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
 LARGEST = 1_500_000  # bytes of a committed notebook
 _CURE = "fetch it again, or give run_dir to compute a run of your own"
+
+
+def refuse_installed() -> None:
+    """Raises RunError where aelib is installed without what the course ships."""
+    if not IN_CLONE:
+        package = Path(__file__).parents[1]
+        cure = "run from a clone of the project, installed with `pip install -e .`"
+        raise RunError(f"there are no notebooks beside the package {package}: {cure}")
+
+
+def course() -> list[Path]:
+    """Return the notebooks, in order.
+
+    Raises:
+        RunError: they are not beside the package.
+    """
+    refuse_installed()
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 
 
 def publish(run: Run) -> None:
@@ -26,10 +44,9 @@ def publish(run: Run) -> None:
 
     Raises:
         RunError: the run is not finished, or an executed notebook holds an error, a path of this
-            machine, or too many bytes.
+            machine, or too many bytes; or the notebooks are not beside the package.
     """
-    names = sorted(f.name for f in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    executed = [run.directory / "notebooks" / name for name in names]
+    executed = [run.directory / "notebooks" / file.name for file in course()]
     results = run.directory / "results.json"
     missing = [f.name for f in (results, *executed) if not f.exists()]
     if missing:
@@ -40,7 +57,7 @@ def publish(run: Run) -> None:
     clean = {file.name: cleaned(file) for file in executed}  # check all before writing one
     for name, text in clean.items():
         (NOTEBOOKS / name).write_text(text, encoding="utf-8")
-    packed, content = pack(run), read_json(results)
+    packed, content = pack(run.directory), read_json(results)
     PACKED.write_bytes(packed)
     about = {key: content[key] for key in ("settings", "versions", "machine")}
     write_json(PACKED.with_name("lesson.json"), {"sha256": _sha256(packed)} | about)
@@ -92,12 +109,12 @@ def _refuse_unfit(file: Path, text: str) -> None:
         raise RunError(f"{file} would have {size:,} bytes; at most {LARGEST:,} are committed")
 
 
-def pack(run: Run) -> bytes:
+def pack(directory: Path) -> bytes:
     """Return settings, timings and all stages of a run as tar.xz; equal runs give equal bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for file in _shipped_files(run.directory):
-            entry = tarfile.TarInfo(file.relative_to(run.directory).as_posix())
+        for file in _shipped_files(directory):
+            entry = tarfile.TarInfo(file.relative_to(directory).as_posix())
             entry.size = file.stat().st_size
             with open(file, "rb") as content:
                 archive.addfile(entry, content)
@@ -111,21 +128,29 @@ def _shipped_files(directory: Path) -> list[Path]:
     return [directory / SETTINGS, directory / "timings.jsonl", *files]
 
 
-def unpack() -> Path:
+def unpack(packed: Path | None = None) -> Path:
     """Return the directory `lesson` in the folder of runs: the shipped run, to read and to write.
 
     The first call makes it: from data/lesson.tar.xz, or, if the folder of runs is a reader's own
     (AELIB_RUNS) and the project holds runs/lesson, from that: a class shares one clone. Its files
     are linked where the system allows that, and copied elsewhere.
 
+    Args:
+        packed: another shipped run, NAME.tar.xz with NAME.json beside it; NAME is the directory's.
+
     Raises:
-        RunError: data/lesson.tar.xz is not what data/lesson.json says, or the folder of runs
-            cannot be written.
+        RunError: the packed file is missing or not what the JSON file beside it says, or the
+            folder of runs cannot be written.
     """
-    directory, shared = runs_folder() / "lesson", ROOT / "runs" / "lesson"
+    packed = packed or PACKED
+    name = packed.name.removesuffix(".tar.xz")
+    directory, shared = runs_folder() / name, ROOT / "runs" / name
     if directory.exists():
         return directory
-    temporary = directory.with_name(f".lesson.{os.getpid()}")
+    refuse_installed()
+    if not (packed.exists() or shared.exists()):
+        raise RunError(f"{packed} is missing: {_CURE}")
+    temporary = directory.with_name(f".{name}.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
         if shared.exists():
@@ -134,7 +159,7 @@ def unpack() -> Path:
                 share = shutil.copyfile if file.parent == shared else link
                 share(file, temporary / file.relative_to(shared))
         else:
-            _extract(temporary)
+            _extract(packed, temporary)
         shutil.copyfile(temporary / SETTINGS, temporary / COPY)
         os.replace(temporary, directory)
     except OSError as error:
@@ -147,16 +172,16 @@ def unpack() -> Path:
     return directory
 
 
-def _extract(folder: Path) -> None:
-    """Unpack data/lesson.tar.xz, if it is what was shipped."""
-    packed = PACKED.read_bytes()
-    if _sha256(packed) != read_json(PACKED.with_name("lesson.json"))["sha256"]:
-        raise RunError(f"{PACKED} is not what was shipped (truncated or changed): {_CURE}")
+def _extract(packed: Path, folder: Path) -> None:
+    """Unpack NAME.tar.xz, if it is what was shipped."""
+    content, about = packed.read_bytes(), packed.with_name(packed.name.replace(".tar.xz", ".json"))
+    if _sha256(content) != read_json(about)["sha256"]:
+        raise RunError(f"{packed} is not what was shipped (truncated or changed): {_CURE}")
     try:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             archive.extractall(folder, filter="data")  # refuses what would leave the folder
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise RunError(f"{PACKED} cannot be unpacked ({error}): {_CURE}") from error
+        raise RunError(f"{packed} cannot be unpacked ({error}): {_CURE}") from error
 
 
 def _sha256(content: bytes) -> str:

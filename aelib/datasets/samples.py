@@ -130,6 +130,8 @@ class Samples(Dataset):
         crop: side of the crops, pixels; 0 takes whole pictures.
         scales: range of the scale jitter of crops, see `draw`.
         regions: regions(i) -> what to erase from picture i, (C, H, W) bool; None erases nothing.
+        paint: paint(image, i) -> what the picture becomes where it is erased, (3, H, W); None fills
+            with the mean pixel.
         masks: label maps, each (H, W) uint8, 255 ignored; None where nothing is to segment.
 
     Raises:
@@ -146,6 +148,7 @@ class Samples(Dataset):
         crop: int = 0,
         scales: tuple[float, float] = (1.0, 1.0),
         regions: Callable[[int], Tensor] | None = None,
+        paint: Callable[[Tensor, int], Tensor] | None = None,
         masks: Sequence[np.ndarray] | None = None,
     ) -> None:
         if crop < 0:
@@ -159,6 +162,7 @@ class Samples(Dataset):
         self.crop = crop
         self.scales = scales
         self.regions = regions
+        self.paint = paint
         self.masks = masks
 
     def __len__(self) -> int:
@@ -179,12 +183,14 @@ class Samples(Dataset):
         return *seen, *self.target(i)
 
     def erased(self, i: int) -> Tensor:
-        """Picture i, whole, its regions filled with the mean pixel: (3, H, W) in [0, 1]."""
+        """Picture i, whole, its regions filled: (3, H, W) in [0, 1]."""
         image = to_tensor(self.pictures.images[i])
         if self.regions is None:
             return image
         regions = self.regions(i)
         self._same_size(regions, image.shape[-2:], i, "the regions to erase")
+        if self.paint:
+            return torch.where(regions.any(dim=0), self.paint(image, i), image)
         return erase(image, regions, self.fill)
 
     def _mask(self, i: int, size: tuple[int, int]) -> Tensor | None:

@@ -61,19 +61,31 @@ def write_answers(
     images = Lazy(partial(read_photo, longest=run.settings.longest_side), photos)
     answers = stages.answer(run, images, name)
     out.mkdir(parents=True, exist_ok=True)
-    written = []
     for photo, q in zip(photos, answers, strict=True):
-        image = read_photo(photo)
-        labels = _best(torch.from_numpy(q), image.shape[:2])
-        if relabel is not None:
-            labels = np.frombuffer(relabel, np.uint8)[labels]
-        file = out / f"{photo.stem}.png"
-        save_mask(file, labels)
-        written.append(file)
-        if overlays:
-            overlay = Image.fromarray(_overlay(image, labels))
-            overlay.save(out / f"{photo.stem}-overlay.jpg", quality=90)
-    return written
+        write_answer(photo, q, out, overlays, relabel)
+    return [out / f"{photo.stem}.png" for photo in photos]
+
+
+def write_answer(
+    photo: Path, q: np.ndarray, out: Path, overlay: bool = True, relabel: bytes | None = None
+) -> np.ndarray:
+    """Write one photograph's label map and overlay; see `write_answers`.
+
+    Args:
+        q: of `stages.answer`, (C + 1, h, w).
+
+    Returns:
+        The labels as written, (H, W) uint8.
+    """
+    image = read_photo(photo)
+    labels = _best(torch.from_numpy(q), image.shape[:2])
+    if relabel is not None:
+        labels = np.frombuffer(relabel, np.uint8)[labels]
+    save_mask(out / f"{photo.stem}.png", labels)
+    if overlay:
+        painted = Image.fromarray(_overlay(image, labels))
+        painted.save(out / f"{photo.stem}-overlay.jpg", quality=90)
+    return labels
 
 
 def _problems(photos: Sequence[Path], out: Path) -> list[str]:

@@ -63,6 +63,13 @@ def derive(run: Run, directory: Path | None = None, **changes: Any) -> Run:
     return derived
 
 
+def directory_of(run: Run, **changes: Any) -> Path:
+    """Where `derive` puts the run with these settings; it need not be there."""
+    wanted = make(**run.settings.to_json() | changes)
+    root, base = origin(run.directory) or (run.directory, run.settings.to_json())
+    return _place(run, root, _differences(base, wanted.numbers()))
+
+
 def opening_line(run: Run) -> str:
     """Where a derived run works, what it shares, what is to be made; "" for one not derived."""
     known = origin(run.directory)

@@ -32,10 +32,18 @@ RECIPE: dict[str, tuple[Any, str]] = {
     "delta_rule": ("max", "ours"),
     "object_steps": (3, "sure"),
     "start": ("fresh", "ours"),
+    "pooling": ("mean", "sure"),
+    "fill": ("mean", "sure"),
     "superpixels": (400, "ours"),  # our saliency; the paper's is likely DRFI's: saliency_maps
     "background_threshold": (0.06, "likely"),  # for DRFI's maps; not reported for computed ones
+    "background_cue": ("saliency", "sure"),
+    "merge_rule": ("doubt", "likely"),
+    "network_loss": ("psl", "sure"),
+    "confidence": ("sigmoid", "ours"),  # of squared error's scores it is a cut to [0, 1]
+    "prohibition": ("remove", "sure"),
     "psl_warmup": (0.0, "ours"),  # the loss as it is written
     "prohibit_threshold": (0.1, "ours"),  # 0.1 and 0.2 are in circulation
+    "crf_temperature": (1.0, "ours"),  # none is reported
     "bilateral_weight": (10.0, "ours"),  # SEC's and pydensecrf's README's
     "bilateral_sxy": (80.0, "ours"),
     "bilateral_srgb": (13.0, "ours"),
@@ -75,6 +83,7 @@ _VOC_LITE: dict[str, Any] = {
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"train_images": 64, "val_images": 16, "classifier_epochs": 5, "network_epochs": 3},
     "classroom": {},
+    "study": {"train_images": 600},  # half the classroom's: a study trains dozens of networks
     "voc_lite": _VOC_LITE,
     "voc": {name: value for name, (value, _) in RECIPE.items()},
 }

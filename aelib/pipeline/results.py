@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ..evaluation import iou
 from ..support.files import ROOT, read_json, write_json
 from ..training import DEVICE
 from . import stages
+from .bootstrap import intervals
 from .run import Run
 from .settings import Settings
 
@@ -39,7 +41,9 @@ def results(run: Run) -> dict[str, Any]:
     """
     s = run.settings
     mined, parts = _mined(run)
-    rows, ablation = _networks(run)
+    steps = [f"AE-step{k}" for k in range(1, s.erase_steps + 1)]
+    ceiling = [stages.FULL] if stages.has_truth(run) else []
+    rows, ablation = of_networks(run, [*steps, "AE+PSL", "AE+PSL++", *ceiling])
     best = f"AE-step{s.object_steps}"
     rows += [row | {"method": "AE"} for row in rows if row["method"] == best]
     return {
@@ -82,18 +86,43 @@ def _mined(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, float]]]:
     return rows, parts
 
 
-def _networks(run: Run) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns the networks' rows of the table, and those with prohibition the other way round."""
-    steps = [f"AE-step{k}" for k in range(1, run.settings.erase_steps + 1)]
-    ceiling = [stages.FULL] if stages.has_truth(run) else []
+def of_networks(
+    run: Run, methods: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Returns the networks' rows of the table, and those with prohibition the other way round.
+
+    Raises:
+        RunError: a scores stage is missing or damaged.
+    """
     rows, ablation = [], []
-    for method in [*steps, "AE+PSL", "AE+PSL++", *ceiling]:
+    for method in methods:
+        of_pictures = _confusions(run, f"scores-{method}")
         for key, matrix in run.json(f"scores-{method}", "scores.json").items():
             more = _how_scored(run.settings, key)
+            more["interval"] = _interval(run, of_pictures.get(key))
             row = _row(run, method, matrix, "val", more)
             in_table = more["prohibited"] == stages.prohibits(method)
             (rows if in_table else ablation).append(row)
     return rows, ablation
+
+
+def _confusions(run: Run, stage: str) -> dict[str, np.ndarray]:
+    """Returns each picture's matrices by key of scores.json; none of a run that stored none."""
+    if "confusions.safetensors" not in run.files(stage):
+        return {}
+    return {key: n.numpy() for key, n in run.tensors(stage, "confusions.safetensors").items()}
+
+
+def _interval(run: Run, confusions: np.ndarray | None) -> dict[str, Any] | None:
+    """Returns the 95 % intervals (`bootstrap`) of a row: {"miou": [low, high], "per_class": ...}.
+
+    None without each picture's matrix or without masks; within it, of a class without pictures.
+    """
+    if confusions is None or not confusions.any():
+        return None
+    ends = [None if np.isnan(low) else [low, high] for low, high in intervals(confusions).tolist()]
+    names = ["background", *stages.classes_of(run)]
+    return {"miou": ends[-1], "per_class": dict(zip(names, ends, strict=False))}
 
 
 def _how_scored(s: Settings, key: str) -> dict[str, Any]:

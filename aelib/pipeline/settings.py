@@ -1,11 +1,11 @@
 """Every setting of a run: its type, range, unit, default and meaning, in one place."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..support.errors import InputError
 from ..support.files import nearest
+from .contradictions import contradictions
 from .profiles import PROFILES, RECIPE
 
 #: Settings that change no number of a run: what is asked for holds, whatever it was made with.
@@ -42,7 +42,7 @@ class Settings:
     train_images: int = setting(1200, "training pictures, at random if there are more", 8, 100_000)
     val_images: int = setting(200, "validation pictures, at random if there are more", 8, 100_000)
     # network
-    backbone: str = choice("features of LargeFOV", "small", "vgg16", "mobilenet_v2")
+    backbone: str = choice("features of LargeFOV", "small", "vgg16", "mobilenet_v2", "resnet50")
     weights: str = setting("random", "backbone's: random, torchvision, or a file (as data_root)")
     fc_weights: str = choice("fc6 and fc7: random, or VGG16's own sub-sampled", "random", "vgg")
     frozen: int = setting(0, "leading layers of the backbone that do not learn", 0, 31)
@@ -79,20 +79,40 @@ class Settings:
         0.5, "share of the labels that a step's classifier must still see to be trusted", 0.0, 1.0
     )
     cam_scale: float = setting(1.0, "factor of pictures for CAMs and confidences v", 0.1, 10.0)
+    pooling: str = choice("of score maps to image scores: log-sum-exp with r = 5", "mean", "lse")
+    fill: str = choice("what erased pixels become", "mean", "zero", "noise", "blur")
     # background and S
     saliency_maps: str = setting(
         "", "folder (as data_root) of maps ID.png, white is salient; empty: computed"
     )
     superpixels: int = setting(250, "SLIC superpixels a picture, for computed saliency", 10, 5000)
     background_threshold: float = setting(0.4, "saliency below it is background", 0.0, 1.0)
+    background_cue: str = choice("or low CAM of step 1, without saliency", "saliency", "cam")
+    merge_rule: str = choice(
+        "doubtful pixels of S are ignored (doubt), or one kind of them gets a label",
+        *("doubt", "region", "saliency", "smallest", "near"),
+    )
     # PSL: S-hat joins late, as a network with random weights predicts background everywhere
     psl_warmup: float = setting(0.5, "share of a PSL training before S-hat joins", 0.0, 1.0)
+    network_loss: str = choice(
+        "after the warm-up, of AE+PSL and AE+PSL++",
+        *("psl", "S", "S-hat", "kl", "reverse-kl", "literal"),
+        *("sec", "psl+sec", "expand", "constrain"),
+    )
+    confidence: str = choice(
+        "v of that loss: the sigmoid, v = 1, the true labels, v / max v, ...",
+        *("sigmoid", "softmax", "one", "labels", "normalised"),
+    )
+    prohibition: str = choice(
+        "at test: classes below prohibit_threshold go, or [1, v] weighs f", "remove", "weigh"
+    )
     prohibit_threshold: float = setting(
         0.1, "classes with a smaller image-level confidence are removed at test", 0.0, 1.0
     )
     # prediction and CRF
     test_scales: str = setting("1", "factors seen at, with commas between; answers are averaged")
     test_flip: str = choice("whether it is seen in the mirror, too", "no", "yes")
+    crf_temperature: float = setting(1.0, "f^(1/T) enters the CRF; above 1: flatter", 0.1, 20.0)
     crf_engine: str = choice("pydensecrf, exact, or whichever is there", "auto", "lattice", "exact")
     crf_iterations: int = setting(10, "mean-field updates", 1, 100)
     gaussian_weight: float = setting(3.0, "of the smoothness kernel", 0.0, 100.0)
@@ -146,7 +166,7 @@ def make(profile: str, **overrides: Any) -> Settings:
         except ValueError as error:
             problems.append(str(error))
     settings = Settings(profile, **values)
-    problems += _contradictions(settings)
+    problems += contradictions(settings)
     if problems:
         raise InputError("settings: " + "; ".join(problems))
     return settings
@@ -155,39 +175,6 @@ def make(profile: str, **overrides: Any) -> Settings:
 def _known(name: str) -> None:
     if name not in _FIELDS:
         raise InputError(f"{name}: there is no such setting{nearest(name, _FIELDS)}")
-
-
-def _contradictions(s: Settings) -> Iterator[str]:
-    """Yields what is wrong with values that are right one by one."""
-    unpretrained = s.weights == "random"
-    if s.object_steps > s.erase_steps:
-        steps = f"{s.object_steps} is more than erase_steps, {s.erase_steps}"
-        yield f"object_steps: {steps}: regions that were never mined"
-    if s.scale_low > s.scale_high:
-        yield f"scale_low: {s.scale_low} is more than scale_high, {s.scale_high}"
-    if s.dataset != "creatures" and not s.crop:
-        which = f"dataset {s.dataset!r} has photographs"
-        yield f"crop: 0 takes pictures of one size, and {which}: 321 is the paper's"
-    if s.backbone == "small" and (s.frozen or not unpretrained):
-        what = "it starts from random ones and learns as a whole"
-        yield f"weights, frozen: the small backbone has no ImageNet weights; {what}"
-    if s.loaders and not s.crop:
-        why = "one stream of random numbers, which several processes cannot share"
-        yield f"loaders: whole pictures (crop: 0) are mirrored by {why}"
-    if s.frozen and unpretrained:
-        yield f"frozen: {s.frozen} layers of random weights would never learn"
-    if s.fc_weights == "vgg" and (s.backbone != "vgg16" or unpretrained):
-        yield "fc_weights: 'vgg' needs the backbone vgg16 and its weights"
-    if not _valid_scales(s):
-        form = "factors from 0.1 to 10, with commas between, such as 0.75,1,1.25"
-        yield f"test_scales: {s.test_scales!r} must be {form}"
-
-
-def _valid_scales(s: Settings) -> bool:
-    try:
-        return all(0.1 <= scale <= 10 for scale in s.scales)
-    except ValueError:
-        return False
 
 
 def checked(name: str, value: Any) -> Any:

@@ -45,7 +45,38 @@ def table(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def class_table(content: dict[str, Any], crf: bool = True) -> str:
+    """Returns a network a column, a class a row, as Markdown: IoU in %, and its 95 % interval.
+
+    The intervals are `bootstrap.intervals`, over the val pictures; none of a run without masks.
+
+    Args:
+        content: of results.json.
+        crf: whether of the answers with CRF.
+    """
+    networks = [row for row in content["rows"] if row["split"] == "val" and row["method"] != "AE"]
+    rows = {row["method"]: row for row in networks if row["crf"] == crf}
+    names = [*next(iter(rows.values()))["per_class"], "mean"]
+    lines = [f"| IoU, % | {' | '.join(rows)} |", f"|---|{'---:|' * len(rows)}"]
+    for name in names:
+        cells = [_with_interval(row, name) for row in rows.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _with_interval(row: dict[str, Any], name: str) -> str:
+    """Returns a cell such as "53.4 (48.9 to 57.5)"; `name` is a class, or "mean"."""
+    mean, interval = name == "mean", row.get("interval")
+    value = row["miou"] if mean else row["per_class"][name]
+    ends = interval and (interval["miou"] if mean else interval["per_class"][name])
+    if value is None or not ends:
+        return _percent(value)
+    low, high = ends
+    return f"{100 * value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
 def _percent(share: float | None) -> str:
+    """Returns a share in %; "no masks" where nothing was scored."""
     return "no masks" if share is None else f"{100 * share:.1f}"
 
 

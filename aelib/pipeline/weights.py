@@ -23,7 +23,7 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
     """Fill `model.features`, and with fc="vgg" fc6 and fc7, too; an error leaves it untouched.
 
     Args:
-        model: a LargeFOV with backbone "vgg16" or "mobilenet_v2".
+        model: a LargeFOV with backbone "vgg16", "mobilenet_v2" or "resnet50".
         source: "torchvision", which downloads once to torch.hub's folder, or a file with
             torchvision's names: *.safetensors, or anything else as a torch file of tensors.
         fc: "random": fc6 and fc7 stay as they are; "vgg": they come from VGG16, see `reduced_fc`.
@@ -40,6 +40,8 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
     _refuse_impossible(model.backbone, fc)
     file = download(model.backbone) if source == "torchvision" else Path(source)
     tensors = read_tensors(file)
+    if model.backbone == "resnet50":  # torchvision's has no part named features
+        tensors = {f"features.{name}": value for name, value in tensors.items()}
     shapes = {
         name: tuple(value.shape)
         for name, value in model.state_dict().items()
@@ -63,7 +65,7 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
 
 
 def _refuse_impossible(backbone: str, fc: str) -> None:
-    if backbone not in ("vgg16", "mobilenet_v2"):
+    if backbone == "small":
         raise ValueError(
             f"backbone: {backbone!r} has no ImageNet weights; it starts from random ones"
         )

@@ -14,7 +14,11 @@ from PIL import Image
 
 from .errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]  # the project's root: relative folders start here
+_ABOVE = Path(__file__).resolve().parents[2]
+#: Whether the package lies in the project, or in a copy of it that a sheet is graded in.
+IN_CLONE = any((_ABOVE / name).is_file() for name in ("pyproject.toml", "data/lesson.json"))
+#: Where relative folders start: the project's root, or, of an installed package, where one is.
+ROOT = _ABOVE if IN_CLONE else Path.cwd()
 LARGEST = 50_000_000  # pixels of a picture; a file of a few kB can claim to hold billions
 _LISTED = 20  # problems that a message spells out
 

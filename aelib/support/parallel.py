@@ -2,11 +2,14 @@
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -21,41 +24,68 @@ def in_order(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) 
     """Yield function(*job) for every job, like itertools.starmap, whatever the number of workers.
 
     At most 4 jobs a worker run ahead of the reader, so jobs may be a generator over more pictures
-    than memory holds.
+    than memory holds. The workers start with the first call and serve all later ones; they end
+    with this process, however it ends.
 
     Args:
         function: a module's top-level function: workers import it by name.
         jobs: tuples of arguments.
         workers: processes; up to 1 works in this one. A script that asks for more needs
             `if __name__ == "__main__":`.
+
+    Raises:
+        BrokenProcessPool: a worker died; the next call has new ones.
     """
     if workers <= 1:
         yield from (function(*job) for job in jobs)
         return
-    pool = ProcessPoolExecutor(workers, _context(function.__module__))
-    ahead: deque = deque()
+    # the first function's module is there before a worker is, so workers share its memory
+    multiprocessing.set_forkserver_preload([function.__module__])
+    ahead: deque[Future] = deque()
     try:
-        with _one_thread_each():
-            for job in jobs:
-                ahead.append(pool.submit(function, *job))
-                if len(ahead) >= _AHEAD * workers:
-                    yield ahead.popleft().result()
-            while ahead:
+        for job in jobs:
+            ahead.append(_submit(workers, function, job))
+            if len(ahead) >= _AHEAD * workers:
                 yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
     except BrokenProcessPool as error:
         error.add_note(_DIED)
         raise
     finally:  # also when the caller stops early
-        pool.shutdown(cancel_futures=True)
+        for future in ahead:
+            future.cancel()
 
 
-def _context(module: str) -> multiprocessing.context.BaseContext:
+def _submit(workers: int, function: Callable[..., Any], job: tuple) -> Future:
+    with _one_thread_each():  # a worker starts when a job comes and none is idle
+        try:
+            return _pool(workers).submit(function, *job)
+        except BrokenProcessPool:  # what was asked of it before says so itself
+            _pool.cache_clear()
+            return _pool(workers).submit(function, *job)
+
+
+@cache
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, _context(), initializer=_serve)
+
+
+def _context() -> multiprocessing.context.BaseContext:
     """Never plain fork: a child of a process whose torch has started threads can hang."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
-    return context
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("forkserver" if server else "spawn")
+
+
+def _serve() -> None:
+    """What a worker begins with: Ctrl-C is its parent's business, whose end is its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)  # the other threads wait for jobs that nobody sends
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 _EVERY = 60  # seconds between two lines on pictures
 _DELAY = 5  # seconds before a bar of pictures appears: most work is done by then
+_LONG = ("epoch", "cell")  # units that take so long that each one is told
 _watching = False  # whether a bar of `watched` is there now
 
 T = TypeVar("T")
@@ -21,10 +22,10 @@ def live() -> bool:
 def progress(name: str, total: int = 0, unit: str = "picture") -> Callable[..., None]:
     """A reporter to call as work goes on: report(done, total=total, note="").
 
-    In a terminal or a browser it draws a bar: of epochs at once; of pictures if they take more
-    than 5 seconds, and it is gone when all are done. Elsewhere it prints: for the unit "epoch" a
-    line at each call ("  NAME: epoch 1/8, NOTE"), for others a line a minute ("  NAME: 3 of 8
-    pictures").
+    In a terminal or a browser it draws a bar: of epochs and cells at once; of pictures if they
+    take more than 5 seconds, and it is gone when all are done. Elsewhere it prints: for the units
+    "epoch" and "cell" a line at each call ("  NAME: epoch 1/8, NOTE"), for others a line a minute
+    ("  NAME: 3 of 8 pictures").
 
     Args:
         name: what is being done.
@@ -33,7 +34,7 @@ def progress(name: str, total: int = 0, unit: str = "picture") -> Callable[..., 
     """
     if _seen():
         return _bar(name, total, unit)
-    if unit == "epoch":
+    if unit in _LONG:
         return _line_a_call(name, total, unit)
     return _line_a_minute(name, total, unit)
 
@@ -64,14 +65,14 @@ def _seen() -> bool:
 def _bar(name: str, total: int, unit: str) -> Callable[..., None]:
     from tqdm.auto import tqdm
 
-    epochs = unit == "epoch"
+    long = unit in _LONG
 
     def opened(total: int) -> Any:
-        delay = 0 if epochs else _DELAY
-        return tqdm(desc=name, unit=unit, total=total or None, delay=delay, leave=epochs)
+        delay = 0 if long else _DELAY
+        return tqdm(desc=name, unit=unit, total=total or None, delay=delay, leave=long)
 
     # the first epoch is long, so its bar shows at once; pictures may never come, if a list is wrong
-    bar = opened(total) if epochs else None
+    bar = opened(total) if long else None
 
     def report(done: int, total: int = total, note: str = "") -> None:
         nonlocal bar

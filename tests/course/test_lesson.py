@@ -78,8 +78,8 @@ def test_a_packed_run_unpacks_to_the_same_finished_stages(tmp_path, monkeypatch)
         (folder / "x.json").write_text("[1]")
     (run.directory / "network.partial").mkdir()  # half-made: not shipped
     (run.directory / "network.partial" / "x").write_text("")
-    packed = pack(run)
-    assert pack(run) == packed
+    packed = pack(run.directory)
+    assert pack(run.directory) == packed
     ship(monkeypatch, tmp_path, packed)
     there = Run(lesson.unpack(), "smoke")
     assert there.directory == tmp_path / "runs" / "lesson"
@@ -132,7 +132,7 @@ def test_a_class_shares_the_projects_run_and_each_has_a_folder_of_his_own(
 def test_a_folder_that_cannot_be_written_names_the_cure(tmp_path, monkeypatch):
     run = Run(tmp_path / "a", "smoke")
     (run.directory / "timings.jsonl").write_text("")
-    ship(monkeypatch, tmp_path, pack(run))
+    ship(monkeypatch, tmp_path, pack(run.directory))
     (tmp_path / "runs").write_text("a file where a folder should be")
     with pytest.raises(RunError, match="set AELIB_RUNS to a folder of your own"):
         lesson.unpack()

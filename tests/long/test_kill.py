@@ -28,7 +28,7 @@ sys.exit(main(["run", *sys.argv[2:]]))
 # a left-over kernel has a second to live: it must not finish the whole run in it
 SLOW = """
 import time
-from aelib.pipeline.stages import checkpoint, data, mining, pseudo_masks, scoring, segmentation
+from aelib.pipeline.stages import checkpoint, data, learning, mining, pseudo_masks, scoring
 
 def slowly(function):
     return lambda *words, **more: time.sleep(0.6) or function(*words, **more)
@@ -38,7 +38,7 @@ def progress(*words, report=checkpoint.progress, **more):
     return lambda *words, **more: told(*words, **more) or time.sleep(0.6)
 
 checkpoint.progress = progress
-for module in (data, mining, pseudo_masks, scoring, segmentation):
+for module in (data, learning, mining, pseudo_masks, scoring):
     module.write_json = slowly(module.write_json)
 """
 CELLS = [

@@ -7,9 +7,15 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import nn
-from torchvision.models import mobilenet_v2, vgg16
+from torchvision.models import mobilenet_v2, resnet50, vgg16
 
-from aelib.models import BACKBONES, LargeFOV, classify, mobilenet_v2_features
+from aelib.models import (
+    BACKBONES,
+    LargeFOV,
+    classify,
+    mobilenet_v2_features,
+    resnet50_features,
+)
 
 # (kernel, stride, dilation) of every layer that looks at neighbours, from the papers' layer tables
 CONV, POOL2 = (3, 1, 1), (3, 2, 1)
@@ -38,7 +44,11 @@ MOBILENET_LAYERS = [(3, 2, 1)]
 for repeats, stride, first, others in BOTTLENECKS:
     MOBILENET_LAYERS += [(3, stride, first), *[(3, 1, others)] * (repeats - 1)]
 MOBILENET_LAYERS += [(3, 1, BACKBONES["mobilenet_v2"][2])]
+# conv1, the pool, the 3x3 convolutions of 3, 4, 6 and 3 bottlenecks (He et al., table 1), fc6
+RESNET_LAYERS = [(7, 2, 1), POOL2, *[CONV] * 3, (3, 2, 1), *[CONV] * 3]
+RESNET_LAYERS += [CONV, *[(3, 1, 2)] * 5, (3, 1, 2), *[(3, 1, 4)] * 2, (3, 1, 12)]
 LAYERS = {"vgg16": VGG_LAYERS, "small": SMALL_LAYERS, "mobilenet_v2": MOBILENET_LAYERS}
+LAYERS["resnet50"] = RESNET_LAYERS
 
 
 def receptive_field(layers: list[tuple[int, int, int]]) -> tuple[int, int]:
@@ -70,7 +80,7 @@ def vgg() -> LargeFOV:
     return on_meta("vgg16")
 
 
-@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2"])
+@pytest.mark.parametrize("backbone", ["vgg16", "mobilenet_v2", "resnet50"])
 def test_41_scores_for_321_pixels(backbone):
     network = on_meta(backbone)
     assert network(torch.rand(1, 3, 321, 321, device="meta")).shape == (1, 21, 41, 41)
@@ -177,6 +187,44 @@ def test_every_fourth_place_of_the_dilated_mobilenet_is_the_undilated_ones(size)
     assert wanted.std() > 0.1
     torch.testing.assert_close(ours(image)[..., ::4, ::4], wanted)
     torch.testing.assert_close(ours[:7](image), theirs[:7](image))  # to stride 8 nothing is changed
+
+
+def test_parameters_of_resnet_by_hand():
+    network = on_meta("resnet50")
+    features = 25_557_032 - 2_049_000  # torchvision's published number, less its classifier
+    assert sum(p.numel() for p in network.features.parameters()) == features
+    fc6, fc7, score = 9 * 2048 * 512 + 512, 512 * 512 + 512, 512 * 21 + 21
+    assert sum(p.numel() for p in network.parameters()) == features + fc6 + fc7 + score
+
+
+@torch.no_grad()
+def test_every_fourth_place_of_the_dilated_resnet_is_the_undilated_ones():
+    torch.manual_seed(0)
+    theirs = resnet50(weights=None).eval()
+    for name, value in theirs.state_dict().items():
+        if "running" in name:
+            value.uniform_(0.5, 1.5)
+    ours = resnet50_features()[0]
+    state = {name: t for name, t in theirs.state_dict().items() if not name.startswith("fc.")}
+    ours.load_state_dict(state)
+    wanted = x = torch.rand(1, 3, 64, 50)
+    for name, part in theirs.named_children():
+        if name not in ("avgpool", "fc"):
+            wanted = part(wanted)
+    torch.testing.assert_close(ours(x)[..., ::4, ::4], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_step_of_resnet_trains_what_is_not_frozen_and_keeps_its_statistics():
+    torch.manual_seed(0)
+    network = LargeFOV(2, "resnet50", frozen=5).train()  # to layer1, as is common
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    optimiser = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], 1e-3)
+    network(torch.rand(2, 3, 33, 33)).square().mean().backward()
+    optimiser.step()
+    moved = {name for name, v in network.state_dict().items() if not torch.equal(v, before[name])}
+    cold = ("features.conv1", "features.bn1", "features.layer1")
+    assert not any(name.startswith(cold) or "running" in name for name in moved)
+    assert "features.layer2.0.conv2.weight" in moved and "fc6.weight" in moved
 
 
 @torch.no_grad()

@@ -10,18 +10,24 @@ from tiny import PHOTOS, TINY, make_devkit, make_everything, make_folder
 from aelib.models import LargeFOV
 from aelib.pipeline import stages
 from aelib.pipeline.run import Run
-from aelib.pipeline.settings import NUMBER_FREE, Settings
+from aelib.pipeline.settings import NUMBER_FREE, Settings, make
 from aelib.pipeline.stages import data
 
 SHORT = TINY | {"classifier_epochs": 1, "network_epochs": 1}
 WARM = {"start": "warm", "classification_loss": "squared", "delta_rule": "share"}
 MAPS = PHOTOS | {"dataset": "folder", "saliency_maps": "maps", "test_flip": "yes"}
+#: Every alternative at once; the third round, which no course makes, with it.
+RELATIVES = {
+    **{"network_loss": "psl+sec", "confidence": "normalised", "pooling": "lse", "fill": "noise"},
+    **{"prohibition": "weigh", "merge_rule": "near", "background_cue": "cam"},
+}
 #: Kinds of runs that between them go every way through the stages.
 VARIANTS = {
     "creatures": {},
     "warm": WARM,
     "folder": MAPS,
     "voc": PHOTOS | {"dataset": "voc", "classes": "cat,dog", "start": "warm"},
+    "relatives": RELATIVES,
     "pretrained": {"backbone": "mobilenet_v2", "frozen": 14, "dropout": 0.5},
 }
 
@@ -46,8 +52,11 @@ class WatchedSettings(Settings):
 
 @pytest.fixture(scope="module")
 def settings_read(tmp_path_factory):
-    """stage -> settings that making it read, over all variants; each stage on a fresh Run."""
-    found = {}
+    """(stage, settings that making it read, those declared), over all variants.
+
+    Each stage is made on a fresh Run.
+    """
+    found = []
     for kind, more in VARIANTS.items():
         folder = tmp_path_factory.mktemp("run")
         more = more | _places(folder, kind, more)
@@ -60,6 +69,8 @@ def settings_read(tmp_path_factory):
                 stages.train_ceiling(run)
             else:
                 make_everything(run)
+            if kind == "relatives":
+                stages.make(run, "network-AE+PSL+++")
         for file in run.directory.glob("*/manifest.json"):
             _records_what_is_declared(file, run)
     return found
@@ -99,7 +110,8 @@ def _watch(patch, found):
         WatchedSettings.read = set()
         call(stage, again, *of)
         if not done:
-            found.setdefault(name, set()).update(WatchedSettings.read)
+            declared = {*stage.settings_read(run.settings)}
+            found.append((name, WatchedSettings.read, declared))
         WatchedSettings.read = outer  # a stage may ask for another one
 
     def unwatched(run):
@@ -112,29 +124,32 @@ def _watch(patch, found):
 
 
 def _records_what_is_declared(file, run):
-    values, declared = run.settings.to_json(), stages.find(file.parent.name)[0].settings
+    values = run.settings.to_json()
+    declared = stages.find(file.parent.name)[0].settings_read(run.settings)
     content = json.loads(file.read_text())
     assert content["settings"] == {name: values[name] for name in declared}, file
 
 
 def test_a_stage_reads_no_setting_that_it_does_not_declare(settings_read):
-    assert len(settings_read) == 22
-    for name, read in settings_read.items():
-        assert read - {*NUMBER_FREE} <= {*stages.find(name)[0].settings}, name
+    assert len({name for name, _, _ in settings_read}) == 25
+    for name, read, declared in settings_read:
+        assert read - {*NUMBER_FREE} <= declared, name
 
 
 def test_a_stage_declares_no_setting_that_it_never_reads(settings_read):
     by_stage = {}
-    for name, read in settings_read.items():
-        by_stage.setdefault(stages.find(name)[0], set()).update(read)
-    for stage, read in by_stage.items():
+    for name, read, declared in settings_read:
+        unions = by_stage.setdefault(stages.find(name)[0].pattern, (set(), set()))
+        unions[0].update(read)
+        unions[1].update(declared)
+    for pattern, (read, declared) in by_stage.items():
         # of the networks, the ceiling alone was made from a file of weights
-        unread = {*stage.settings} - read
-        assert unread <= ({"fc_weights"} if "network" in stage.pattern else set()), stage.pattern
+        network = "network" in pattern or pattern == "warmup"
+        assert declared - read <= ({"fc_weights"} if network else set()), pattern
 
 
 def test_what_changes_no_number_is_declared_by_no_stage(settings_read):
-    declared = {name for stage in map(stages.find, settings_read) for name in stage[0].settings}
+    declared = set().union(*(declared for _, _, declared in settings_read))
     assert not declared & {*NUMBER_FREE}
     # only read between the stages, when the numbers are put together
     unread = Settings.__dataclass_fields__.keys() - declared - {*NUMBER_FREE}
@@ -149,7 +164,7 @@ def test_all_names_are_in_order_and_are_what_a_course_makes(tmp_path, steps):
         maker, of = stages.find(name)
         assert {*maker.reads(run.settings, *of)} <= {*names[:i]}, name
     assert {*stages.all_names(Run(tmp_path / "two", "smoke", **TINY).settings)} == {
-        *("data", "data-val", "saliency", "refined"),
+        *("data", "data-val", "saliency", "refined", "warmup"),
         *(f"{kind}-{k}" for k in (1, 2) for kind in ("classifier", "regions", "pseudo-masks")),
         *(f"scores-{name}" for name in ("mined-1", "mined-2", "AE-step1", "AE-step2")),
         *(f"network-{name}" for name in ("AE-step1", "AE-step2")),
@@ -163,6 +178,13 @@ def test_a_folder_without_masks_has_no_ceiling(tmp_path):
     more = PHOTOS | {"dataset": "folder", "data_root": str(tmp_path / "photos")}
     names = stages.all_names(Run(tmp_path / "run", "smoke", **TINY | more).settings)
     assert "network-AE+PSL" in names and not any(stages.FULL in name for name in names)
+
+
+def test_without_a_warmup_no_such_stage_is_made():
+    settings = make("smoke", psl_warmup=0.0)
+    assert "warmup" not in stages.all_names(settings)
+    maker, of = stages.find("network-AE+PSL")
+    assert "warmup" not in maker.reads(settings, *of)
 
 
 def test_make_makes_what_is_read_first(tmp_path):

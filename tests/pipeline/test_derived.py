@@ -120,22 +120,29 @@ def test_the_table_has_thirty_changes_of_one_or_two_settings():
 STEPS = [f"{kind}-{k}" for k in (1, 2) for kind in ("regions", "scores-mined")]
 S = ["pseudo-masks-1", "pseudo-masks-2"]
 NETWORKS = [f"{kind}-AE-step{k}" for k in (1, 2) for kind in ("network", "scores")]
+WARMUP = ["warmup"]
 PSL = [f"{kind}-AE+PSL" for kind in ("network", "scores")]
 SECOND = ["refined", *(f"{kind}-AE+PSL++" for kind in ("network", "scores"))]
 CEILING = [f"{kind}-{stages.FULL}" for kind in ("network", "scores")]
 SCORES = [f"scores-{name}" for name in ("AE-step1", "AE-step2", "AE+PSL", "AE+PSL++", stages.FULL)]
 #: One change -> the stages that it can change; the others are shared from the beginning.
 CAN_CHANGE = [
-    ({"delta": 0.5}, [*STEPS, "classifier-2", *S, *NETWORKS, *PSL, *SECOND]),
-    ({"background_threshold": 0.3}, [*S, *NETWORKS, *PSL, *SECOND]),
-    ({"superpixels": 60}, ["saliency", *S, *NETWORKS, *PSL, *SECOND]),
+    ({"delta": 0.5}, [*STEPS, "classifier-2", *S, *NETWORKS, *WARMUP, *PSL, *SECOND]),
+    ({"background_threshold": 0.3}, [*S, *NETWORKS, *WARMUP, *PSL, *SECOND]),
+    ({"superpixels": 60}, ["saliency", *S, *NETWORKS, *WARMUP, *PSL, *SECOND]),
     ({"psl_warmup": 0.0}, [*PSL, *SECOND]),
+    ({"psl_warmup": 0.4}, [*WARMUP, *PSL, *SECOND]),
+    ({"network_loss": "kl"}, [*PSL, *SECOND]),
+    ({"confidence": "labels"}, [*PSL, *SECOND]),
+    ({"crf_temperature": 2.0}, [*SECOND, *SCORES]),
+    ({"prohibition": "weigh"}, SCORES),
+    ({"merge_rule": "region"}, [*S, *NETWORKS, *WARMUP, *PSL, *SECOND]),
     ({"bilateral_weight": 4.0}, [*SECOND, *SCORES]),
     ({"test_flip": "yes"}, [*SECOND, *SCORES]),
     ({"prohibit_threshold": 0.2}, SCORES),
     ({"val_images": 9}, ["data-val", *SCORES]),
     ({"stop_evidence": 0.1}, []),
-    ({"network_epochs": 1}, [*NETWORKS, *PSL, *SECOND, *CEILING]),
+    ({"network_epochs": 1}, [*NETWORKS, *WARMUP, *PSL, *SECOND, *CEILING]),
 ]
 
 
@@ -337,7 +344,8 @@ def test_a_deleted_root_is_said_and_what_is_there_stays(root, capsys):
     assert "gone" not in opening_line(run)
 
 
-REST = ["pseudo-masks-2", "network-AE-step2", "scores-AE-step2", "network-AE+PSL", "refined"]
+REST = ["pseudo-masks-2", "network-AE-step2", "scores-AE-step2", "warmup"]
+REST += ["network-AE+PSL", "refined"]
 REST += ["network-AE+PSL++", "scores-AE+PSL", "scores-AE+PSL++"]
 
 

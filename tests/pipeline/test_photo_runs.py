@@ -21,7 +21,7 @@ from aelib.evaluation import iou
 from aelib.models import LargeFOV
 from aelib.pipeline import stages
 from aelib.pipeline.run import Run, RunError
-from aelib.pipeline.stages import checkpoint, inputs, mining, scoring, segmentation
+from aelib.pipeline.stages import checkpoint, inputs, learning, mining, scoring
 from aelib.pipeline.verify import verify
 from aelib.support.files import write_json
 
@@ -108,7 +108,7 @@ def test_training_gets_the_crops_the_regions_and_the_whole_recipe(finished, tmp_
         asked.append((dataset, recipe))
         raise KeyboardInterrupt
 
-    for module in (mining, segmentation):
+    for module in (mining, learning):
         monkeypatch.setattr(module, "fit_resumably", stop)
     with pytest.raises(KeyboardInterrupt):
         stages.mine(other, 2)

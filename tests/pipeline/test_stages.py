@@ -14,7 +14,7 @@ from aelib.datasets.base import to_tensor
 from aelib.datasets.creatures import Creatures
 from aelib.pipeline import results, stages
 from aelib.pipeline.run import Run, RunError
-from aelib.pipeline.stages import mining, pseudo_masks, scoring, segmentation
+from aelib.pipeline.stages import learning, mining, pseudo_masks, scoring, segmentation
 
 SHORT = TINY | {"train_images": 12, "classifier_epochs": 1, "network_epochs": 1}
 
@@ -63,7 +63,7 @@ def test_training_never_sees_a_mask(finished):
 
 
 def test_true_masks_are_named_in_scoring_alone():
-    for module in (stages, mining, pseudo_masks, segmentation):
+    for module in (stages, mining, pseudo_masks, learning, segmentation):
         assert "Truth" not in inspect.getsource(module) and "Truth" not in vars(module)
 
 
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_numbers_and_files(finished, tmp_path):
 
 
 def test_a_finished_stage_is_not_made_again(finished, monkeypatch):
-    for module in (mining, segmentation):
+    for module in (mining, learning):
         monkeypatch.setattr(module, "fit_resumably", _forbidden)
     train_everything(finished)
 
@@ -233,6 +233,7 @@ def test_results_are_json_with_the_mean_of_the_classes(finished):
 
 def test_every_folder_of_a_run_is_found_with_what_its_stage_is_called_with(finished):
     wanted = {"data": (), "data-val": (), "saliency": (), "refined": (), "classifier-1": (1,)}
+    wanted |= {"warmup": ()}
     wanted |= {"regions-2": (2,), "pseudo-masks-2": (2,)}
     wanted |= {"scores-mined-2": (2,), "scores-AE+PSL": ("AE+PSL",), "network-AE-step2": (2,)}
     wanted |= {f"network-{stages.FULL}": (), f"scores-{stages.FULL}": (stages.FULL,)}
@@ -245,9 +246,10 @@ def test_every_folder_of_a_run_is_found_with_what_its_stage_is_called_with(finis
         assert list(reads) == stage.reads(finished.settings, *of)
     assert stages.find("scores-mined-2")[0] is stages.score_mined
     assert stages.find("scores-AE+PSL")[0] is stages.score_network
+    assert stages.find("network-AE+PSL+++")[0].pattern == "network-AE+PSL+++"
 
 
-@pytest.mark.parametrize("name", ["AE-step", "AE-step2x", "AE", "PSL", "", "AE+PSL+++"])
+@pytest.mark.parametrize("name", ["AE-step", "AE-step2x", "AE", "PSL", "", "AE+PSL++++"])
 def test_an_unknown_network_is_refused(finished, name):
     with pytest.raises(ValueError, match=re.escape(f"no stage makes a folder 'network-{name}'")):
         stages.train_network(finished, name)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from torchvision.models import mobilenet_v2
+from torchvision.models import mobilenet_v2, resnet50
 
 from aelib.datasets.base import to_tensor
 from aelib.models import LargeFOV
@@ -53,6 +53,17 @@ def test_a_files_features_are_taken_and_nothing_else(state, model, tmp_path, suf
         "fc": "random",
         "tensors": 5 * convolutions,
     }
+
+
+def test_resnets_names_are_torchvisions(tmp_path):
+    torch.manual_seed(5)
+    theirs = {name: value.clone() for name, value in resnet50(weights=None).state_dict().items()}
+    save_file(theirs, tmp_path / "w.safetensors")
+    network = LargeFOV(3, "resnet50")
+    record = load_pretrained(network, tmp_path / "w.safetensors")
+    assert record["tensors"] == 5 * 53  # 1 + 3 * 16 + 4 convolutions, each with batch norm
+    for name, value in network.features.state_dict().items():
+        assert torch.equal(value, theirs[name])
 
 
 def test_weights_of_the_wrong_shape_are_listed_and_none_is_taken(state, model, tmp_path):

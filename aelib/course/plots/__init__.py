@@ -17,6 +17,7 @@ from .pictures import (
     superpixels,
 )
 from .scores import confusion_chart, ladder, per_class
+from .studies import differences, gain_by_coverage
 from .style import COLOURS, PARTS, REGION, STEPS, Figure
 from .sweeps import sweep
 
@@ -29,7 +30,9 @@ __all__ = [
     "answers",
     "confusion_chart",
     "curves",
+    "differences",
     "extremes",
+    "gain_by_coverage",
     "gallery",
     "heat",
     "ladder",

@@ -5,9 +5,13 @@
     regions-K         what that classifier's CAMs mine, thresholded
     saliency          a saliency map for each training picture
     pseudo-masks-K    S, from the regions of K steps and the saliency
+    warmup            the PSL network's training before S-hat joins
     network-NAME      a segmentation network: weights, losses
     refined           what the PSL network and the CRF make of the training split, for PSL++
     scores-NAME       a network's confusion matrices on val, without and with CRF
+
+Studies also ask for refined-again (PSL++ twice), coverage-K, true-background, entropy-NAME and
+scores-train-NAME.
 
 A finished stage returns at once, so a notebook may be run again at no cost. Only `scoring` sees a
 true mask.
@@ -16,6 +20,7 @@ true mask.
 from .checkpoint import load_checkpoint, save_checkpoint
 from .data import mean_pixel, prepare
 from .inputs import classes_of, dataset, pictures
+from .learning import train_network, warm_up
 from .mining import (
     MinedRegions,
     cams,
@@ -43,7 +48,6 @@ from .segmentation import (
     probabilities,
     refine_training_masks,
     refined,
-    train_network,
 )
 from .stage import Stage, find, make, stage
 from .whole import all_names
@@ -85,4 +89,5 @@ __all__ = [
     "train_ceiling",
     "train_network",
     "truth",
+    "warm_up",
 ]

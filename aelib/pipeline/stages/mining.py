@@ -20,6 +20,7 @@ from ...models import LargeFOV, classify, scaled
 from ...support.files import write_json
 from ...support.progress import watched
 from .. import health
+from ..relatives import fills, ilp
 from ..run import Run, save_tensors
 from ..settings import Settings
 from .checkpoint import fit_resumably
@@ -29,7 +30,7 @@ from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
 from .stage import stage
 
 #: Settings of `confidences`.
-CONFIDENCES = ("backbone", "cam_scale", "classification_loss")
+CONFIDENCES = ("backbone", "cam_scale", "classification_loss", "pooling")
 
 
 def mine(run: Run, step: int) -> None:
@@ -56,7 +57,7 @@ def _classifier_reads(s: Settings, step: int) -> list[str]:
     reads=_classifier_reads,
     settings=(
         *(*TRAIN, *TRAINING, "classifier_epochs", "last_layer_factor", "classification_loss"),
-        "start",
+        *("start", "pooling", "fill"),
     ),
 )
 def train_classifier(run: Run, made: Path, step: int) -> None:
@@ -66,12 +67,13 @@ def train_classifier(run: Run, made: Path, step: int) -> None:
     """
     s, train = run.settings, pictures(run, "train")
     labels = torch.from_numpy(train.labels)
-    regions_of = _before(run, step)
-    mean = mean_pixel(run)
-    erased = samples(s, train, lambda i: (labels[i].float(),), mean, regions=regions_of)
+    holes = {"regions": _before(run, step), "paint": _paint(run)}
+    erased = samples(s, train, lambda i: (labels[i].float(),), mean_pixel(run), **holes)
+
+    pool = pooling(s)
 
     def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
-        return classification_loss(classify(model(image)), label, s.classification_loss)
+        return classification_loss(pool(model(image)), label, s.classification_loss)
 
     torch.manual_seed(100 * s.seed + step)
     model = untrained(run, len(train.classes))
@@ -87,7 +89,7 @@ def train_classifier(run: Run, made: Path, step: int) -> None:
 @stage(
     "regions-{step}",
     reads=lambda s, step: ["data", *mined(step - 1), f"classifier-{step}"],
-    settings=(*TRAIN, "backbone", "cam_scale", "delta", "delta_rule"),
+    settings=(*TRAIN, "backbone", "cam_scale", "delta", "delta_rule", "fill"),
 )
 def find_regions(run: Run, made: Path, step: int) -> None:
     """Makes `regions-STEP`: the thresholded CAMs of its classifier, on the pictures it trained on.
@@ -96,7 +98,8 @@ def find_regions(run: Run, made: Path, step: int) -> None:
     """
     s, train = run.settings, pictures(run, "train")
     fill = mean_pixel(run).float()
-    erased = Samples(train, lambda i: (), fill=fill, regions=_before(run, step))
+    holes = {"regions": _before(run, step), "paint": _paint(run)}
+    erased = Samples(train, lambda i: (), fill=fill, **holes)
     images = (erased.erased(i) for i in range(len(train)))
     packed = {}
     pixels = np.zeros(len(train.classes), int)
@@ -116,6 +119,16 @@ def _before(run: Run, step: int) -> Callable[[int], Tensor]:
     """What the steps before this one mined of picture i, (C, H, W) bool."""
     found = regions(run, step - 1)
     return lambda i: torch.from_numpy(found[i])
+
+
+def _paint(run: Run) -> fills.Painter | None:
+    """What erased pixels become; None for the mean pixel, which is the paper's."""
+    s = run.settings
+    if s.fill == "mean":
+        return None
+    mean = mean_pixel(run)
+    std = fills.pixel_std(pictures(run, "train").images, mean) if s.fill == "noise" else mean
+    return fills.painter(s.fill, mean.float(), std, s.seed)
 
 
 class MinedRegions(Sequence[np.ndarray]):
@@ -190,6 +203,23 @@ def _cams(model: LargeFOV, images: Iterator[Tensor], scale: float) -> Iterator[T
     return in_batches(lambda x: cam(model, x, scale), images)
 
 
+def pooling(s: Settings) -> Callable[[Tensor], Tensor]:
+    """What makes image-level logits (N, C) of score maps (N, C, h, w)."""
+    return classify if s.pooling == "mean" else ilp.log_sum_exp
+
+
+def image_scores(run: Run, images: Sequence[np.ndarray]) -> Tensor:
+    """The step-1 classifier's logits of whole, unerased pictures, (n, C)."""
+    model, s = classifier(run), run.settings
+    pool = pooling(s)
+
+    def logits_of(batch: Tensor) -> Tensor:
+        return pool(model(scaled(batch, s.cam_scale)))
+
+    answers = in_batches(logits_of, map(to_tensor, images))
+    return torch.stack(list(watched(answers, "confidences", len(images))))
+
+
 def confidences(run: Run, images: Sequence[np.ndarray]) -> Tensor:
     """v: how sure the step-1 classifier is of each class on the whole, unerased picture.
 
@@ -199,14 +229,8 @@ def confidences(run: Run, images: Sequence[np.ndarray]) -> Tensor:
     Returns:
         (n, C) in [0, 1].
     """
-    model, s = classifier(run), run.settings
-
-    def logits_of(batch: Tensor) -> Tensor:
-        return classify(model(scaled(batch, s.cam_scale)))
-
-    answers = in_batches(logits_of, map(to_tensor, images))
-    logits = torch.stack(list(watched(answers, "confidences", len(images))))
-    return logits.clamp(0, 1) if s.classification_loss == "squared" else logits.sigmoid()
+    logits = image_scores(run, images)
+    return logits.clamp(0, 1) if run.settings.classification_loss == "squared" else logits.sigmoid()
 
 
 def evidences(run: Run) -> list[float]:

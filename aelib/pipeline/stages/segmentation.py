@@ -1,125 +1,39 @@
-"""Segmentation networks that learn from pseudo-masks, and what they answer, with a CRF."""
+"""What segmentation networks answer, with prohibition at test and a CRF."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ... import prediction, psl
 from ...crf import CRF, refine_present
-from ...datasets.base import Lazy, to_tensor
+from ...datasets.base import to_tensor
 from ...datasets.photos import save_mask
 from ...models import LargeFOV
-from ...support.files import write_json
 from ...support.parallel import in_order
 from ...support.progress import watched
 from .. import health
-from ..run import Run, save_tensors
+from ..relatives import ilp
+from ..relatives.tempering import temper
+from ..run import Run
 from ..settings import Settings
-from .checkpoint import fit_resumably
-from .data import mean_pixel
 from .inputs import TRAIN, classes_of, pictures
-from .mining import CONFIDENCES, confidences
-from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
-from .stage import find, stage
+from .mining import confidences
+from .networks import in_batches, trained
+from .stage import stage
 
 #: Settings of `probabilities` and of the network that is asked.
 VIEWS = ("backbone", "test_scales", "test_flip")
-#: Settings of `train_on`, without and with the PSL loss.
-PLAIN = (*TRAIN, *TRAINING, "network_epochs", "network_last_layer_factor")
-PROHIBITIVE = (*PLAIN, *CONFIDENCES, "psl_warmup")
-#: Settings of `refined`.
-REFINING = (
+#: Settings of `crf_of`, and of `refined`.
+MODEL = (
     *("gaussian_weight", "gaussian_sxy", "bilateral_weight", "bilateral_sxy", "bilateral_srgb"),
-    *("crf_iterations", "crf_engine"),
+    "crf_iterations",
 )
-
-
-# --- training -------------------------------------------------------------------------------------
-
-
-def train_network(run: Run, name: str) -> None:
-    """Makes `network-NAME`, for NAME "AE-step1", "AE-step2", ..., "AE+PSL" or "AE+PSL++".
-
-    "AE-stepK" learns from S of K steps by plain cross-entropy; "AE+PSL" from S of object_steps
-    steps under the PSL loss; "AE+PSL++" is a new network under the PSL loss that learns from the
-    `refined` masks. See `train_on`.
-
-    Raises:
-        ValueError: there is no network of this name.
-    """
-    maker, of = find(f"network-{name}")
-    maker(run, *of)
-
-
-@stage(
-    "network-AE-step{step}",
-    reads=lambda s, steps: ["data", f"pseudo-masks-{steps}"],
-    settings=PLAIN,
-)
-def _train_plain(run: Run, made: Path, steps: int) -> None:
-    train_on(run, made, _label_maps(run, f"pseudo-masks-{steps}"), prohibitive=False)
-
-
-@stage(
-    "network-AE+PSL",
-    reads=lambda s: ["data", f"pseudo-masks-{s.object_steps}", "classifier-1"],
-    settings=(*PROHIBITIVE, "object_steps"),
-)
-def _train_psl(run: Run, made: Path) -> None:
-    train_on(
-        run, made, _label_maps(run, f"pseudo-masks-{run.settings.object_steps}"), prohibitive=True
-    )
-
-
-@stage(
-    "network-AE+PSL++", reads=lambda s: ["data", "refined", "classifier-1"], settings=PROHIBITIVE
-)
-def _train_psl_again(run: Run, made: Path) -> None:
-    train_on(run, made, _label_maps(run, "refined"), prohibitive=True)
-
-
-def train_on(run: Run, made: Path, masks: Sequence[np.ndarray], prohibitive: bool) -> None:
-    """Train a network on label maps: weights.safetensors, log.json {"losses", "warnings"}.
-
-    Args:
-        made: the stage's folder.
-        masks: one a training picture, (H, W) uint8: 0..C, 255 ignored.
-        prohibitive: J(f, S) + J(f, S-hat) if true (after psl_warmup of the epochs), with v of
-            `classifier-1`; J(f, S), plain cross-entropy, if not.
-    """
-    s, train = run.settings, pictures(run, "train")
-    v = confidences(run, train.images) if prohibitive else torch.zeros(len(train), 0)
-
-    def loss(model: LargeFOV, image: Tensor, mask: Tensor, v: Tensor, progress: float) -> Tensor:
-        scores = model(image)
-        mask = psl.shrink(mask, scores.shape[-2:])
-        # S-hat is the network's own answer: it helps once the network has learned something
-        if prohibitive and progress >= s.psl_warmup:
-            return psl.psl_loss(scores, mask, v)
-        return psl.cross_entropy(scores, mask).mean()
-
-    offset = 50  # the same for all networks: first weights, order of pictures, mirroring
-    torch.manual_seed(100 * s.seed + offset)
-    model = untrained(run, len(train.classes) + 1)
-    data = samples(s, train, lambda i: (v[i],), mean_pixel(run), masks=masks)
-    numbers = recipe(s, s.network_epochs, s.network_last_layer_factor, offset)
-    losses = fit_resumably(model, data, loss, numbers, made)
-    save_tensors(made / "weights.safetensors", model.state_dict())
-    some = _answers(model, train.images[:100], scales=(1.0,), flip=False)
-    answers = [f.argmax(dim=0).numpy() for f in some]
-    warnings = run.warn(made.stem, health.collapse(answers, train.classes))
-    write_json(made / "log.json", {"losses": losses, "warnings": warnings})
-
-
-def _label_maps(run: Run, stage_name: str) -> Lazy:
-    return run.images(stage_name, pictures(run, "train").ids)
-
-
-# --- answers --------------------------------------------------------------------------------------
+REFINING = (*MODEL, "crf_engine", "crf_temperature")
+#: Settings of `prohibited`.
+PROHIBITION = ("prohibition", "prohibit_threshold")
 
 
 def network(run: Run, name: str) -> LargeFOV:
@@ -137,10 +51,10 @@ def probabilities(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> It
         (C + 1, H, W) in [0, 1] each, background first, at the picture's own resolution.
     """
     scales, flip = run.settings.scales, run.settings.test_flip == "yes"
-    return watched(_answers(model, images, scales, flip), "network", len(images))
+    return watched(answers_of(model, images, scales, flip), "network", len(images))
 
 
-def _answers(
+def answers_of(
     model: LargeFOV, images: Sequence[np.ndarray], scales: tuple[float, ...], flip: bool
 ) -> Iterator[Tensor]:
     """`prediction.predict` for each picture, on the CPU."""
@@ -166,17 +80,18 @@ def refined(
         ValueError, ImportError: as `crf.refine_present`; a note says how many pictures were done.
         BrokenProcessPool: a worker died; the note says what may help.
     """
-    crf, engine = crf_of(run.settings), run.settings.crf_engine
+    s = run.settings
+    crf, engine, temperature = crf_of(s), s.crf_engine, s.crf_temperature
     waiting: deque[np.ndarray] = deque()  # f of the pictures that the workers have
 
     def jobs() -> Iterator[tuple]:
         for image, tensor, labels in zip(images, f, present, strict=True):
             waiting.append(tensor.numpy())
-            yield image, waiting[-1], labels, crf, engine
+            yield image, temper(tensor, temperature).numpy(), labels, crf, engine
 
     done = 0
     try:
-        answers = in_order(refine_present, jobs(), run.settings.workers)
+        answers = in_order(refine_present, jobs(), s.workers)
         for q in watched(answers, "CRF", len(images)):
             yield waiting.popleft(), q
             done += 1
@@ -198,6 +113,22 @@ def crf_of(settings: Settings) -> CRF:
     )
 
 
+def prohibited(s: Settings, f: Iterable[Tensor], v: Tensor) -> tuple[Iterable[Tensor], np.ndarray]:
+    """Prohibition at test: unlikely classes are removed, or (`relatives.ilp`) all are weighed.
+
+    Args:
+        f: of each picture, (C + 1, H, W) in [0, 1].
+        v: confidences, (n, C) in [0, 1].
+
+    Returns:
+        f, weighed by [1, v] if that is asked for, and the labels that may be answered,
+        (n, C + 1) bool.
+    """
+    if s.prohibition == "weigh":
+        return map(ilp.weigh, f, v), psl.allowed(v, 0.0).numpy()
+    return f, psl.allowed(v, s.prohibit_threshold).numpy()
+
+
 def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.ndarray]:
     """The whole method at test: a network, prohibition by v, CRF.
 
@@ -209,8 +140,8 @@ def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.nda
     """
     model = network(run, name)
     v = confidences(run, images)
-    present = psl.allowed(v, run.settings.prohibit_threshold).numpy()
-    pairs = refined(run, images, probabilities(run, model, images), present)
+    f, present = prohibited(run.settings, probabilities(run, model, images), v)
+    pairs = refined(run, images, f, present)
     return (q for _, q in pairs)
 
 
@@ -220,10 +151,20 @@ def refine_training_masks(run: Run, made: Path) -> None:
 
     They are the PSL network's answer over the classes of the picture's labels, refined by the CRF.
     """
+    _refine(run, made, "AE+PSL")
+
+
+@stage("refined-again", reads=lambda s: ["network-AE+PSL++"], settings=(*TRAIN, *VIEWS, *REFINING))
+def refine_again(run: Run, made: Path) -> None:
+    """Makes `refined-again`: the same of PSL++, for a third round; only when it is asked for."""
+    _refine(run, made, "AE+PSL++")
+
+
+def _refine(run: Run, made: Path, name: str) -> None:
     train = pictures(run, "train")
     present = np.pad(train.labels, ((0, 0), (1, 0)), constant_values=True)
-    f = probabilities(run, network(run, "AE+PSL"), train.images)
+    f = probabilities(run, network(run, name), train.images)
     pairs = refined(run, train.images, f, present)
-    for name, (_, q) in zip(train.ids, pairs, strict=True):
-        mask = health.finite(q, f"the CRF's answer for {name}").argmax(axis=0)
-        save_mask(made / f"{name}.png", mask.astype(np.uint8))
+    for picture, (_, q) in zip(train.ids, pairs, strict=True):
+        mask = health.finite(q, f"the CRF's answer for {picture}").argmax(axis=0)
+        save_mask(made / f"{picture}.png", mask.astype(np.uint8))

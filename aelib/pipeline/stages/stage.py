@@ -30,8 +30,8 @@ class Stage:
     Attributes:
         pattern: the folder's name; {step} (a number) or {name} (a text) may end it.
         prefix: the pattern up to that mark.
-        settings: names of all settings that the stage reads itself, not those of the stages that
-            it reads, and not those that change no number.
+        settings: names of all settings that the stage always reads itself, not those of the stages
+            that it reads, and not those that change no number; `settings_read` has the others, too.
     """
 
     def __init__(
@@ -39,10 +39,12 @@ class Stage:
         pattern: str,
         reads: Callable[..., list[str]],
         settings: Sequence[str],
+        also: Callable[[Settings], Sequence[str]],
         function: Callable[..., None],
     ) -> None:
         self.pattern = pattern
         self.settings = tuple(dict.fromkeys(settings))
+        self._also = also
         self._reads = reads
         self._function = function
         self.prefix, _, mark = pattern.removesuffix("}").partition("{")
@@ -68,7 +70,7 @@ class Stage:
             return
         if name not in _CHECKS:
             inputs.compare(run, "val" if "data-val" in reads else "train")
-        with run.making(name, reads, self.settings) as made:
+        with run.making(name, reads, self.settings_read(run.settings)) as made:
             self._function(run, made, *of)
 
     def share(self, run: Run, *of: Any) -> bool:
@@ -77,13 +79,17 @@ class Stage:
         if not all(run.finished(read) for read in reads):
             return False
         values = run.settings.to_json()
-        settings = {name: values[name] for name in self.settings}
+        settings = {name: values[name] for name in self.settings_read(run.settings)}
         hashes = manifest.hashes(run.directory, reads)
         return sharing.share(run.directory, self.name(*of), settings, hashes)
 
     def name(self, *of: Any) -> str:
         """The folder's name, of this step or name."""
         return self.prefix + "".join(str(part) for part in of)
+
+    def settings_read(self, settings: Settings) -> tuple[str, ...]:
+        """Names of all settings that the stage reads when they have these values."""
+        return tuple(dict.fromkeys((*self.settings, *self._also(settings))))
 
     def reads(self, settings: Settings, *of: Any) -> list[str]:
         """The stages that it reads. With photographs all read `data`, which says what they were."""
@@ -105,6 +111,7 @@ def stage(
     pattern: str,
     reads: Callable[..., list[str]] = lambda settings, *of: [],
     settings: Sequence[str] = (),
+    also: Callable[[Settings], Sequence[str]] = lambda settings: (),
 ) -> Callable[[Callable[..., None]], Stage]:
     """Turns function(run, made, ...) into a `Stage`.
 
@@ -112,10 +119,12 @@ def stage(
         pattern: its folder's name, see `Stage`.
         reads: reads(settings, ...) -> names of the stages it reads.
         settings: names of the settings it reads.
+        also: also(settings) -> names of those that it reads only where another one asks for it: it
+            is shared across their values where none does.
     """
 
     def declare(function: Callable[..., None]) -> Stage:
-        declared = Stage(pattern, reads, settings, function)
+        declared = Stage(pattern, reads, settings, also, function)
         _ALL.append(declared)
         return declared
 

@@ -1,6 +1,7 @@
 """Which stages a whole course makes."""
 
 from ..settings import Settings
+from .learning import warmup_epochs
 from .scoring import FULL, truth_there
 
 
@@ -15,8 +16,10 @@ def all_names(settings: Settings) -> list[str]:
     for k in steps:
         names += [f"classifier-{k}", f"regions-{k}", f"scores-mined-{k}"]
     names += ["saliency", *(f"pseudo-masks-{k}" for k in steps)]
-    for name in (*(f"AE-step{k}" for k in steps), "AE+PSL"):
-        names += [f"network-{name}", f"scores-{name}"]
+    for k in steps:
+        names += [f"network-AE-step{k}", f"scores-AE-step{k}"]
+    names += ["warmup"] if warmup_epochs(settings) else []
+    names += ["network-AE+PSL", "scores-AE+PSL"]
     names += ["refined", "network-AE+PSL++", "scores-AE+PSL++"]
     if truth_there(settings):
         names += [f"network-{FULL}", f"scores-{FULL}"]
