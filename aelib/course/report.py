@@ -6,11 +6,9 @@ gives equal bytes. The pages' HTML is in page.html.j2 (a notebook) and index.htm
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import fields
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +20,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from ..pipeline.settings import Settings
 from ..pipeline.table import PAPER, caption, table
+from ..support.files import ROOT
 from . import plots
 
 #: What latex2mathml does not know, or browsers draw badly -> what they do.
@@ -34,6 +33,8 @@ _LATEX = {
     r"\\(log|exp)(?= +\w)": r"\\\1\\,",
 }
 _TEMPLATES = FileSystemLoader(Path(__file__).parent)
+FRONT = "front-page"  # tag of a cell whose figures stand on the first page, too
+GLOSSARY = ROOT / "docs" / "glossary.md"
 
 
 class Opening(NamedTuple):
@@ -50,7 +51,7 @@ def write_report(directory: Path, content: Mapping[str, Any]) -> Path:
         content: what results.json holds.
 
     Returns:
-        The path of index.html; each notebook has a page NAME.html beside it.
+        The path of index.html; each notebook has a page NAME.html beside it, and the glossary one.
     """
     folder = directory / "report"
     folder.mkdir(exist_ok=True)
@@ -64,8 +65,18 @@ def write_report(directory: Path, content: Mapping[str, Any]) -> Path:
         page, _ = exporter.from_notebook_node(node, resources)
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     index = folder / "index.html"
-    index.write_text(_index(directory.name, content, openings), encoding="utf-8")
+    front = [picture for node in notebooks.values() for picture in _front(node)]
+    index.write_text(_index(directory.name, content, openings, front), encoding="utf-8")
+    words = _page("text.html.j2", title="Glossary", text=_markdown(GLOSSARY.read_text("utf-8")))
+    (folder / "glossary.html").write_text(words, encoding="utf-8")
     return index
+
+
+def _front(node: nbformat.NotebookNode) -> list[str]:
+    """Return the pictures, as HTML, that a notebook gives the first page."""
+    cells = [cell for cell in node.cells if FRONT in cell.metadata.get("tags", [])]
+    outputs = [output for cell in cells for output in cell.outputs]
+    return [output.data["text/html"] for output in outputs if "text/html" in output.get("data", {})]
 
 
 # --- a notebook's page --------------------------------------------------------------------------
@@ -145,6 +156,7 @@ class _Renderer(IPythonRenderer):
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
         page = re.sub(r"^([\w-]+)\.ipynb(?=#|$)", r"\1.html", url)
+        page = page.replace("../docs/glossary.md", "glossary.html")
         return super().link(text, page, title)
 
 
@@ -155,17 +167,28 @@ def _markdown(source: str, **options: Any) -> str:
 # --- the index ----------------------------------------------------------------------------------
 
 
-def _index(run: str, content: Mapping[str, Any], openings: Mapping[str, Opening]) -> str:
+def _page(template: str, **values: Any) -> str:
     environment = Environment(loader=_TEMPLATES, keep_trailing_newline=True)
     environment.filters["escape"] = escape
+    return environment.get_template(template).render(**values)
+
+
+def _index(
+    run: str,
+    content: Mapping[str, Any],
+    openings: Mapping[str, Opening],
+    front: list[str],
+) -> str:
     pages = [
         (name, opening.title, _markdown(opening.promise)) for name, opening in openings.items()
     ]
-    return environment.get_template("index.html.j2").render(
+    return _page(
+        "index.html.j2",
         run=run,
+        front=front,
         table=_markdown(table(content)),
         caption=caption(content),
-        figures=[{"png": _png(figure), "alt": figure.alt} for figure in _figures(content)],
+        figures=[{"png": figure.png(), "alt": figure.alt} for figure in _figures(content)],
         pages=pages,
         settings=_settings(content),
     )
@@ -186,13 +209,6 @@ def _figures(content: Mapping[str, Any]) -> list[plots.Figure]:
     if chosen:
         figures.append(plots.per_class(rows, chosen))
     return figures
-
-
-def _png(figure: plots.Figure) -> str:
-    """Return the figure as a PNG in base64."""
-    picture = BytesIO()
-    figure.savefig(picture, format="png", bbox_inches="tight")
-    return b64encode(picture.getvalue()).decode()
 
 
 def _settings(content: Mapping[str, Any]) -> list[tuple[str, str, str]]:

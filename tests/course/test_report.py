@@ -54,6 +54,12 @@ def content() -> dict:
     return {"rows": rows, "settings": make("classroom", delta=0.3).to_json()}
 
 
+SHOWN = new_output(
+    "display_data",
+    {"text/html": f'<img alt="Two hares." src="data:image/png;base64,{PIXEL}">'},
+)
+
+
 def notebook(source: str, *code) -> nbformat.NotebookNode:
     return new_notebook(cells=[new_markdown_cell(source), *code])
 
@@ -130,9 +136,14 @@ def test_equations_become_mathml_and_code_stays_code(run):
 
 
 def test_pictures_have_their_words(run):
+    """The first page begins with the pictures of the cells that are tagged for it."""
+    node = notebook("# 4. Four", new_code_cell("x", outputs=[SHOWN], execution_count=1))
+    node.cells[1].metadata["tags"] = ["front-page"]
+    nbformat.write(node, run / "notebooks" / "03_four.ipynb")
     found = pages(run)
     assert [image["alt"] for image in found["00_one"].select("img")] == ['Lines: "a" < b']
-    ladder, classes = found["index"].select("img")
+    first, ladder, classes = found["index"].select("img")
+    assert first["alt"] == "Two hares." and found["03_four"].img["alt"] == "Two hares."
     assert "AE-step3: 60.0 without CRF, 60.0 with CRF, the paper 50.9" in ladder["alt"]
     assert "full supervision: background 90, hare 30, stag none" in classes["alt"]
 
