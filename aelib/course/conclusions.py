@@ -118,7 +118,6 @@ def temperatures(content: Mapping[str, Any]) -> str:
         by_measure = {
             "masks": (max, [x for x in own if x["measure"] == "mIoU" and x["crf"]]),
             "leak": (min, [x for x in own if x["measure"] == "leak"]),
-            "missed": (min, [x for x in own if x["measure"] == "missed"]),
         }
         for criterion, (best, found) in by_measure.items():
             chosen = best(found, key=lambda line: line["mean"])

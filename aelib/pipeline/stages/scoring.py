@@ -189,9 +189,9 @@ def score_training(run: Run, made: Path, name: str) -> None:
     """Makes `scores-train-NAME`: the CRF on training pictures, where its numbers are chosen.
 
     scores.json: of the first CHOOSING training pictures "all" and "all+crf", confusion matrices
-    among the classes of their labels; and two criteria that need no mask, of the CRF's answers
+    among the classes of their labels; and a criterion that needs no mask, of the CRF's answers
     among all classes: "leak", the share of the object pixels whose class is not in the picture's
-    labels, and "missed", the share of the labels that no pixel has.
+    labels.
     """
     train = pictures(run, "train")
     images, labels = train.images[:CHOOSING], train.labels[:CHOOSING]
@@ -200,22 +200,16 @@ def score_training(run: Run, made: Path, name: str) -> None:
     true = truth(run, "train")
     some = replace(true, masks=true.masks[:CHOOSING])
     plain, crf = _confusions(some, refined(run, images, f, known), known)
-    leak, missed = _without_masks(refined(run, images, f, np.ones_like(known)), known)
-    scores = {
-        "all": plain.sum(axis=0).tolist(),
-        "all+crf": crf.sum(axis=0).tolist(),
-        "leak": leak,
-        "missed": missed,
-    }
+    leak = _leak(refined(run, images, f, np.ones_like(known)), known)
+    scores = {"all": plain.sum(axis=0).tolist(), "all+crf": crf.sum(axis=0).tolist(), "leak": leak}
     write_json(made / "scores.json", scores)
 
 
-def _without_masks(pairs, known: np.ndarray) -> tuple[float, float]:
-    """`leak` and `missed` of the CRF's answers; `known`: each picture's labels, (n, C + 1) bool."""
-    objects, wrong, missed = 0, 0, 0
+def _leak(pairs, known: np.ndarray) -> float:
+    """`leak` of the CRF's answers; `known`: each picture's labels, (n, C + 1) bool."""
+    objects, wrong = 0, 0
     for labels, (_, q) in zip(known, pairs, strict=True):
         counts = np.bincount(q.argmax(axis=0).ravel(), minlength=known.shape[1])
         objects += counts[1:].sum()
         wrong += counts[~labels].sum()
-        missed += (labels & (counts == 0))[1:].sum()
-    return float(wrong / max(objects, 1)), float(missed / max(known[:, 1:].sum(), 1))
+    return float(wrong / max(objects, 1))
