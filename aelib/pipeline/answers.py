@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from ..datasets import voc
 from ..datasets.base import Lazy
+from ..datasets.looks import faults
 from ..datasets.photos import palette, read_labels, read_photo, save_mask
-from ..datasets.selection import faults
 from ..evaluation import confusion, iou
 from ..masks import IGNORE
 from ..support.files import ROOT, plain, refuse

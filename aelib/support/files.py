@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import InputError
+from .kinds import kind_of
 
 ROOT = Path(__file__).resolve().parents[2]  # the project's root: relative folders start here
 LARGEST = 50_000_000  # pixels of a picture; a file of a few kB can claim to hold billions
@@ -64,7 +65,7 @@ def read_json(file: Path) -> Any:
         ValueError: it cannot be read, or is no JSON; names the file.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error})") from error
 
@@ -99,7 +100,17 @@ def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged picture raises nearly anything in Pillow
-        raise ValueError(f"{file} cannot be read as a picture ({error})") from error
+        raise ValueError(_unreadable(file, formats, error)) from error
+
+
+def _unreadable(file: Path, formats: Sequence[str], error: Exception) -> str:
+    """What is wrong with a picture: it is of another kind, or what Pillow says of it."""
+    kind = kind_of(file)
+    if not kind or kind.split()[-1].upper() in formats:
+        return f"{file} cannot be read as a picture ({error})"
+    wanted = ", ".join(formats[:-1]) + f" or {formats[-1]}" if formats[1:] else formats[0]
+    cure = "" if ":" in kind else f"; {wanted} is needed: convert it"
+    return f"{file} cannot be read as a picture: it is {kind}{cure}"
 
 
 def plain(name: str) -> bool:

@@ -150,7 +150,7 @@ def test_download_makes_the_whole_set(tmp_path, server):
     server()
     root = tmp_path / "data"
     assert voc_download.download(root) == {"train": 2, "train_aug": 4, "val": 2}
-    assert VOC(root).check() == {"train_aug": 4, "val": 2}
+    assert VOC(root).check().pictures == {"train_aug": 4, "val": 2}
     devkit = root / "VOCdevkit" / "VOC2012"
     assert (devkit / "ImageSets/Segmentation/train_aug.txt").read_text().split() == [
         "a",
@@ -238,7 +238,7 @@ def test_what_is_interrupted_does_not_look_whole(tmp_path, server, monkeypatch, 
     if (devkit / "SegmentationClassAug").exists():
         assert len(list((devkit / "SegmentationClassAug").iterdir())) == 6
     assert voc_download.download(root) == TINY  # and the same command goes on
-    assert VOC(root).check() == {"train_aug": 4, "val": 2}
+    assert VOC(root).check().pictures == {"train_aug": 4, "val": 2}
 
 
 def test_what_a_killed_process_left_is_made_anew(tmp_path, server):
