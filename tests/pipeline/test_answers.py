@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from aelib.__main__ import main
 from aelib.datasets.photos import save_mask
 from aelib.pipeline import answers, stages
+from aelib.pipeline.evaluate import evaluate_folders
 from aelib.pipeline.run import Run, RunError
 
 # --- answers of a run -----------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def folders(tmp_path):
 
 def evaluated(folder):
     places = (folder / "predictions", folder / "masks", folder / "list.txt")
-    return answers.evaluate_folders(*places, classes=5)
+    return evaluate_folders(*places, classes=5)
 
 
 def test_scores_agree_with_torchmetrics(folders):
