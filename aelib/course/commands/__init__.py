@@ -1,0 +1,1 @@
+"""The commands of `python -m aelib`, a module each; imports that take seconds wait for `do`."""
