@@ -23,12 +23,12 @@ def devkit_of(root: Path) -> Path:
     """The devkit's folder. Raises ValueError if there is none."""
     devkit = root / "VOCdevkit" / "VOC2012"
     if not devkit.is_dir():
-        above = [place for place in (root, *root.resolve().parents[:2]) if place != root]
-        within = [place for place in above if (place / "VOCdevkit" / "VOC2012").is_dir()]
-        if within and root.resolve() in (within[0] / "VOCdevkit", within[0] / "VOCdevkit/VOC2012"):
-            raise ValueError(
-                f"{root} is within a devkit; name the folder that holds it: {within[0]}"
-            )
+        here = root.resolve()
+        for place in here.parents[:2]:
+            if here in (place / "VOCdevkit", place / "VOCdevkit" / "VOC2012"):
+                raise ValueError(
+                    f"{root} is a devkit itself; name the folder that holds it: {place}"
+                )
         cure = f"`python -m aelib data voc --root {root}` makes it, data/README.md says how to"
         raise ValueError(f"{devkit} is no folder; {cure} bring one")
     return devkit

@@ -122,6 +122,7 @@ class Folder:
             splits[split] = Split(split, table[split], items, looks)
             problems += [problem for look in looks for problem in look.problems]
             problems += impossible(items, looks, known)
+        problems = [*dict.fromkeys(problems)]  # both lists may say the same of the folder of masks
         refuse(f"problem(s) with the data in {self.root}", problems)
         counts = {split: len(items) for split, items in chosen.items()}
         return Summary(counts, classes, known, splits, self._unused())

@@ -11,6 +11,8 @@ from ..support.parallel import in_order
 from .found import missing
 from .photos import read_label_map, read_upright
 
+_FEW = 100  # pictures that are read sooner than processes start
+
 
 class Seen(NamedTuple):
     """What was seen of a picture.
@@ -74,12 +76,13 @@ def look_at_all(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Seen]:
-    """`look` at every job, in worker processes.
+    """`look` at every job, in worker processes if there are many.
 
     Args:
         progress: called with the number of jobs done and of all.
     """
     seen = []
+    workers = workers if len(jobs) > _FEW else 1
     for done, found in enumerate(in_order(look, jobs, workers), start=1):
         seen.append(found)
         if progress is not None:

@@ -55,7 +55,7 @@ class Summary:
         for split in self.splits.values():
             found.append(_pictures(split, self.classes))
             found.append(_masks(split, self.known))
-        return [fill(line, 100, subsequent_indent="    ") for line in found]
+        return [fill(line, 100, subsequent_indent="    ") for line in found if line]
 
     def warnings(self, split: str) -> list[str]:
         """What cannot be meant, of "train" or "val"."""
@@ -79,7 +79,9 @@ def _pictures(split: Split, classes: Sequence[str]) -> str:
     none = sum(not item.labels for item in split.items)
     sizes = [seen.size for seen in split.seen if seen.size]
     least, most = (tuple(map(bound, zip(*sizes, strict=True))) for bound in (min, max))
-    shown = ", ".join(f"{name} {counts[name]:,}" for name in classes)
+    shown = ", ".join(f"{name} {counts[name]:,}" for name in classes if counts[name])
+    absent = [name for name in classes if not counts[name]]
+    shown += f", no {', no '.join(absent)}" if absent else ""
     pixels = f"{least[1]} x {least[0]}"
     if most != least:
         pixels += f" to {most[1]} x {most[0]}"

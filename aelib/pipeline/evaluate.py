@@ -58,7 +58,7 @@ def class_names(source: str) -> tuple[str, ...]:
     """
     if source == "voc":
         return ("background", *CLASSES)
-    file = Path(source)
+    file = Path(source).expanduser()
     try:
         names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     except FileNotFoundError:
@@ -114,8 +114,12 @@ def evaluate_folders(
         "images": len(ids),
         "list": list_file.name,
         "matrix": matrix.tolist(),
-        "summary": [_line("masks", true, names), _line("predictions", guessed, names)],
-        "warnings": _warnings(true, guessed, ids, names),
+        "summary": [
+            _line("masks", true, names),
+            _line("predictions", guessed, names),
+            *_unlisted((true, guessed), ids),
+        ],
+        "warnings": _warnings(true, guessed, names),
     }
 
 
@@ -149,7 +153,7 @@ def _impossible(true: Maps, guessed: Maps) -> list[str]:
     return problems
 
 
-def _warnings(true: Maps, guessed: Maps, ids: Sequence[str], names: Sequence[str]) -> list[str]:
+def _warnings(true: Maps, guessed: Maps, names: Sequence[str]) -> list[str]:
     """What can be scored and may not be meant."""
     warnings = []
     for maps in (true, guessed):
@@ -161,11 +165,16 @@ def _warnings(true: Maps, guessed: Maps, ids: Sequence[str], names: Sequence[str
         both = f"{_named(only_guessed, names)} in predictions only, {_named(only_true, names)}"
         cure = "do both folders number the classes alike?"
         warnings.append(f"{both} in masks only (each counts as 0): {cure}")
-    used = {with_suffix(guessed.folder, name, (".png",)).name for name in ids}
-    cure = "is the list the whole one?"
-    return warnings + [
-        f"not listed, not scored: {it}; {cure}" for it in unused(guessed.folder, used)
-    ]
+    return warnings
+
+
+def _unlisted(both: Sequence[Maps], ids: Sequence[str]) -> list[str]:
+    """What lies in either folder and is not scored."""
+    lines = []
+    for maps in both:
+        used = {with_suffix(maps.folder, name, (".png",)).name for name in ids}
+        lines += [f"not in the list, not scored: {place}" for place in unused(maps.folder, used)]
+    return lines
 
 
 def _line(what: str, maps: Maps, names: Sequence[str]) -> str:

@@ -10,7 +10,9 @@ def test_a_devkit(tmp_path, capsys):
     devkit = make_devkit(tmp_path) / "VOCdevkit" / "VOC2012"
     command = ["data", "check", "--root", str(tmp_path), "--workers", "1"]
     assert main(command) == 0
-    assert "nothing is wrong; pictures in train_aug 4, val 2" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 warning(s); pictures in train_aug 4, val 2" in out
+    assert "in no training picture: aeroplane" in out
     (devkit / "JPEGImages" / "f.jpg").unlink()
     assert main(command) == 2
     assert "f.jpg is missing" in capsys.readouterr().err
