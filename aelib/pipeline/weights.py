@@ -51,8 +51,9 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
     }
     wanted = shapes | (_VGG_FC if fc == "vgg" else {})
     tensors = fitted(tensors, wanted)
-    what = f"do not fit {model.backbone} (torchvision's names and shapes are needed)"
-    refuse(f"tensor(s) of {file} {what}", [*_strangers(tensors, wanted), *misfits(tensors, wanted)])
+    rule = "torchvision's names and shapes are needed"
+    what = f"do not fit {model.backbone} ({rule}{_strangers(tensors, wanted)})"
+    refuse(f"tensor(s) of {file} {what}", misfits(tensors, wanted))
     filled = {name: tensors[name] for name in shapes}
     if fc == "vgg":
         filled |= reduced_fc(tensors)
@@ -67,13 +68,12 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
     }
 
 
-def _strangers(tensors: dict[str, Tensor], wanted: Collection[str]) -> list[str]:
+def _strangers(tensors: dict[str, Tensor], wanted: Collection[str]) -> str:
     """Says which names are in the file, where hardly any of the wanted ones is."""
     there = sum(name in tensors for name in wanted)
     if 2 * there > len(wanted):
-        return []
-    shown = ", ".join([*tensors][:3]) or "nothing"
-    return [f"{there} of {len(wanted)} names are there; the file's are {shown}, ..."]
+        return ""
+    return f"; the file's names are such as {', '.join([*tensors][:3]) or 'none'}"
 
 
 def _refuse_impossible(backbone: str, fc: str) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,11 @@ def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
             its header, before any pixel is decoded).
     """
     try:
-        with Image.open(file, formats=formats) as image:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            opened = Image.open(
+                file, formats=formats
+            )  # it may warn of EXIF data: they are not read
+        with opened as image:
             if image.width * image.height > LARGEST:
                 size = f"{image.width} x {image.height}"
                 raise ValueError(f"it has {size} pixels, more than {LARGEST:,}")
