@@ -83,7 +83,9 @@ def _rows(file: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     except FileNotFoundError:
         rule = "a table with the columns file and labels (separated by semicolons), optionally"
         return [], [f"{missing(file)}: {rule} split"]
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
+        return [], [str(error)]
+    except csv.Error as error:
         rule = "as a table in UTF-8, values separated by commas"
         return [], [f"{file} cannot be read {rule} ({error})"]
     if len(lines) < 2:

@@ -135,7 +135,7 @@ def read_label_map(file: Path, longest: int = 0) -> LabelMap:
             elsewhere = {} if wrong or image.mode != "P" else moved(labels, image)
             grey = image.mode == "L"
     except FileNotFoundError:
-        raise ValueError(missing(file)) from None
+        raise ValueError(f"{missing(file)}; label maps are PNGs named after their ids") from None
     except ValueError as error:
         if kind_of(file) == "a JPEG":  # also under a PNG's name
             raise ValueError(f"{file} is a JPEG, which changes labels; {_CURE}") from error

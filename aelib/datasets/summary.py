@@ -65,6 +65,7 @@ class Summary:
         warnings = suspicions.masks(found.items, found.seen, self.known)
         if split == "train":
             warnings += suspicions.classes([item.labels for item in found.items], self.classes)
+            warnings += suspicions.named_nothing(self.known)
         return [f"{found.name}: {text}" for text in warnings]
 
     def all_warnings(self) -> list[str]:
@@ -81,7 +82,7 @@ def _pictures(split: Split, classes: Sequence[str]) -> str:
     least, most = (tuple(map(bound, zip(*sizes, strict=True))) for bound in (min, max))
     shown = ", ".join(f"{name} {counts[name]:,}" for name in classes if counts[name])
     absent = [name for name in classes if not counts[name]]
-    shown += f", no {', no '.join(absent)}" if absent else ""
+    shown += f", none with {', '.join(absent)}" if absent else ""
     pixels = f"{least[1]} x {least[0]}"
     if most != least:
         pixels += f" to {most[1]} x {most[0]}"

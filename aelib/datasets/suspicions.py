@@ -53,11 +53,13 @@ def classes(labels: Sequence[frozenset[str]], kept: Sequence[str]) -> list[str]:
         why = "image labels cannot teach what no picture lacks"
         cure = "add pictures without it (in labels.csv an empty cell means: nothing in it)"
         warnings.append(f"in every training picture: {', '.join(everywhere)}; {why}: {cure}")
-    for name in kept:
-        if name.casefold() in _NOTHING:
-            cure = "leave the cell of labels empty where a picture shows nothing"
-            warnings.append(f"class {name!r}: is it none? {cure}")
     return warnings
+
+
+def named_nothing(names: Iterable[str]) -> list[str]:
+    """Classes that seem to say that nothing is there: a picture of nothing has no label."""
+    cure = "leave the cell of labels empty where a picture shows nothing, so that it stays as such"
+    return [f"class {name!r}: is it none? {cure}" for name in names if name.casefold() in _NOTHING]
 
 
 def no_labels(labels: Iterable[Collection[int]], where: str) -> list[str]:

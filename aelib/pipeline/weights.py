@@ -210,7 +210,8 @@ def _content(file: Path) -> Any:
         from safetensors.torch import load_file
 
         return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)
+    with open(file, "rb") as stream:  # given a name, torch goes by its suffix
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def download(backbone: str) -> Path:

@@ -45,7 +45,7 @@ def kind_of(file: Path) -> str:
     except OSError:
         return ""
     if not head.strip(b"\0"):
-        return "empty" if not head else "full of zeros"
+        return f"{'full of zeros' if head else 'empty'}: copy or make it again"
     if head[4:8] == b"ftyp":
         brand = _BRANDS.get(head[8:12], "")
         return f"a picture in {brand} (telephones write it)" if brand == "HEIC" else f"an {brand}"

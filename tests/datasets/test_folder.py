@@ -153,7 +153,7 @@ def test_masks_for_some_of_a_split_are_an_error(root):
         ("file,labels\na.jpg,cat\n", "no picture is in train"),
         ("file,labels\na.jpg,cat\nb.jpg,Cat\n", "class 'cat' is there more than once"),
         ("file,labels\na.jpg,cat\nb.jpg,background\n", "'background' is no class"),
-        (b"file,labels\na.jpg,\xff\n", "cannot be read as a table"),
+        (b"file,labels\na.jpg,\xff\n", "cannot be read as text: byte 0xff is no UTF-8"),
         ('file,labels\n"a.jpg,cat\n', "cannot be read as a table"),
         ("file,labels\n" + "".join(f"{i}.jpg,c{i}\n" for i in range(255)), "255 classes; 1 to 254"),
     ],

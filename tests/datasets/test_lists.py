@@ -93,7 +93,7 @@ def test_labels_kept_as_a_pickle_are_named_with_the_lines_that_convert_them(tmp_
     with pytest.raises(ValueError, match=r"cls_labels\.npy may hold them.*not loaded") as error:
         VOC(tmp_path).check()
     lines = str(error.value).splitlines()
-    exec("\n".join(line.strip() for line in lines if line.startswith("    ")))
+    exec("\n".join(line.strip() for line in lines if line.startswith("    ")), {})
     np.testing.assert_array_equal(VOC(tmp_path).pictures("train").labels, before)
 
 
