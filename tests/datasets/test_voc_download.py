@@ -204,6 +204,12 @@ def test_masks_that_others_converted_are_enough(tmp_path, server):
     (root / "VOCdevkit/VOC2012/ImageSets/Segmentation/train_aug.txt").unlink()
     (root / "benchmark.tgz").unlink()
     (folder / "benchmark.tgz").unlink()
+    masks = root / "VOCdevkit/VOC2012/SegmentationClassAug"
+    (masks / "._d.png").write_bytes(b"\0\5\26\7")  # what macOS leaves is no mask
+    (masks / "d.png").rename(root / "d.png")
+    with pytest.raises(ValueError, match="train_aug has 3 pictures, not 4"):
+        voc_download.download(root)
+    (root / "d.png").rename(masks / "d.png")  # the same call works once all are there
     assert voc_download.download(root) == TINY
 
 

@@ -155,3 +155,11 @@ def test_a_bad_list_is_refused(folders, text, message):
     (folders / "list.txt").write_text(text)
     with pytest.raises(ValueError, match=message):
         evaluated(folders)
+
+
+def test_ids_that_differ_in_capitals_only_are_refused(tmp_path):
+    for name in ("Cat.jpg", "cat.png"):
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    photos = [tmp_path / "Cat.jpg", tmp_path / "cat.png"]
+    (problem,) = answers._problems(photos, tmp_path / "out")
+    assert "Cat.jpg has the id Cat, too" in problem and "capitals do not count" in problem
