@@ -45,11 +45,11 @@ def _remember_train(run: Run, made: Path) -> None:
     starts from, or None, "warnings"}; of photographs also "classes" and "photographs":
     `fingerprint`.
     """
-    summary = check_inputs(run)
+    check_inputs(run)
     s, train = run.settings, inputs.pictures(run, "train")
     mean = train.mean_pixel().tolist()
     log = {"pictures": len(train), "mean_pixel": mean, "weights": _weights(run)}
-    log["warnings"] = run.warn(made.stem, summary.warnings("train"))
+    log["warnings"] = run.warn(made.stem, run.inputs.summary.warnings("train"))
     if inputs.of_photographs(s):
         log |= {"classes": train.classes, "photographs": fingerprint(train)}
     write_json(made / "log.json", log)
@@ -58,16 +58,16 @@ def _remember_train(run: Run, made: Path) -> None:
 @stage("data-val", settings=inputs.VAL)
 def _remember_val(run: Run, made: Path) -> None:
     """Makes `data-val`: log.json {"pictures", "warnings"}; of photographs also "photographs"."""
-    summary = check_inputs(run)
+    check_inputs(run)
     val = inputs.pictures(run, "val")
     log: dict[str, Any] = {"pictures": len(val)}
-    log["warnings"] = run.warn(made.stem, summary.warnings("val"))
+    log["warnings"] = run.warn(made.stem, run.inputs.summary.warnings("val"))
     if inputs.of_photographs(run.settings):
         log["photographs"] = fingerprint(val)
     write_json(made / "log.json", log)
 
 
-def check_inputs(run: Run) -> Summary:
+def check_inputs(run: Run) -> None:
     """Look at all that a run begins with, once, and print what is there.
 
     `data` and `data-val` ask for it.
@@ -75,9 +75,8 @@ def check_inputs(run: Run) -> Summary:
     Raises:
         InputError: as `prepare`.
     """
-    known = inputs.inputs(run).summary
-    if known is not None:
-        return known
+    if inputs.inputs(run).summary is not None:
+        return
     s = run.settings
     problems: list[str] = []
     inputs.reopen(run)
@@ -95,7 +94,6 @@ def check_inputs(run: Run) -> Summary:
     _refuse_shared(run)
     _tell(run, found)
     run.inputs.summary = found
-    return found
 
 
 def _tell(run: Run, found: Summary) -> None:
