@@ -74,9 +74,10 @@ def classification_loss(logits: Tensor, labels: Tensor, kind: str) -> Tensor:
 def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> float:
     """How much of the labels a classifier still reads off its erased training pictures.
 
-    1 - loss / (loss of always answering the class frequencies): 1 says all of it, 0 says no more
-    than the frequencies. It needs no mask: it is the stop signal of the erasing loop. (The paper:
-    erase "until no class evidence is left", seen in the training loss.)
+    1 - loss / (loss of always answering the class frequencies), in [0, 1]: 1 says all of it, 0 says
+    no more than the frequencies (or even less, or that there is nothing to tell: each class is in
+    all pictures or in none). It needs no mask: it is the stop signal of the erasing loop. (The
+    paper: erase "until no class evidence is left", seen in the training loss.)
 
     Args:
         loss: `classification_loss` at the end of training.
@@ -84,9 +85,10 @@ def evidence(loss: float, label_frequency: Tensor, kind: str = "sigmoid") -> flo
         kind: of the loss: for "sigmoid" the baseline is the labels' entropy, for "squared" their
             variance.
     """
-    p = label_frequency.double().clamp(1e-6, 1 - 1e-6)
-    baseline = p * (1 - p) if kind == "squared" else -(p * p.log() + (1 - p) * (1 - p).log())
-    return 1 - loss / baseline.mean().item()
+    p = label_frequency.double()
+    entropy = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p))
+    baseline = (p * (1 - p) if kind == "squared" else entropy).mean().item()
+    return max(0.0, 1 - loss / baseline) if baseline > 0 else 0.0
 
 
 def steps_worth_keeping(evidences: Sequence[float], least: float) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from ..masks import IGNORE
 from .photos import read_labels, read_photo, size_of
 from .selection import Item, relabelling
+from .summary import Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,7 +109,7 @@ class DataSet(Protocol):
 
     def check(
         self, workers: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, int]:
+    ) -> Summary:
         """Look for everything that is wrong, before any training; each file is decoded once.
 
         Args:
@@ -116,7 +117,7 @@ class DataSet(Protocol):
             progress: called with the number of pictures done and of all.
 
         Returns:
-            Pictures chosen, by the name of the list they are in.
+            What is there, with its warnings.
 
         Raises:
             ValueError: something is wrong; one message for all of it.

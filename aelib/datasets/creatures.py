@@ -23,6 +23,7 @@ import numpy as np
 from .base import Pictures, Truth
 from .bodies import COATS, FACES, PATTERNS, SOCKS, Look, animal, prop
 from .canvas import BODY, HEAD, LIMBS, PARTS, PIXELS, SIZE, Canvas
+from .summary import Summary
 
 CLASSES = ("hare", "stag", "ram", "rhino", "tusker", "lynx")
 
@@ -164,6 +165,6 @@ class Creatures:
 
     def check(
         self, workers: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, int]:
+    ) -> Summary:
         """Nothing can be wrong with what is drawn."""
-        return dict(self.counts)
+        return Summary(dict(self.counts))

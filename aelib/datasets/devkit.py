@@ -5,6 +5,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..support.files import nearest, plain, read_json
+from ..support.kinds import pruned
+from .found import missing
+from .lists import read_ids
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -13,10 +16,19 @@ CLASSES = (
 )
 
 
+_ARRAY = "cls_labels.npy"
+
+
 def devkit_of(root: Path) -> Path:
     """The devkit's folder. Raises ValueError if there is none."""
     devkit = root / "VOCdevkit" / "VOC2012"
     if not devkit.is_dir():
+        here = root.resolve()
+        for place in here.parents[:2]:
+            if here in (place / "VOCdevkit", place / "VOCdevkit" / "VOC2012"):
+                raise ValueError(
+                    f"{root} is a devkit itself; name the folder that holds it: {place}"
+                )
         cure = f"`python -m aelib data voc --root {root}` makes it, data/README.md says how to"
         raise ValueError(f"{devkit} is no folder; {cure} bring one")
     return devkit
@@ -28,26 +40,18 @@ def listed(devkit: Path, split: str) -> tuple[list[str], list[str]]:
         raise ValueError(f"split: {split!r} is no plain name of a list")
     file = devkit / "ImageSets" / "Segmentation" / f"{split}.txt"
     try:
-        lines = file.read_text(encoding="utf-8").split()
+        return read_ids(file)
     except FileNotFoundError:
-        return [], [f"{file} is missing"]
-    except (OSError, UnicodeDecodeError) as error:
-        return [], [f"{file} cannot be read ({error}); one id a line is needed"]
-    ids: dict[str, None] = {}
-    problems = [] if lines else [f"{file}: no id in it"]
-    for name in lines:
-        if not plain(name):
-            rule = "one a line is needed, without folder"
-            problems.append(f"{file}: {name!r} is no plain id; {rule}")
-        elif name in ids:
-            problems.append(f"{file}: {name} is listed more than once")
-        else:
-            ids[name] = None
-    return list(ids), problems
+        return [], [missing(file)]
+    except ValueError as error:
+        return [], [f"{error}; one id a line is needed"]
 
 
 def labels_of(devkit: Path, ids: Sequence[str]) -> tuple[dict[str, frozenset[str]], list[str]]:
-    """id -> classes in the picture where the labels are right; what is wrong with the others."""
+    """id -> classes in the picture where the labels are right; what is wrong with the others.
+
+    A picture without any object shows that there is nothing; not one may be all there is.
+    """
     annotations = devkit / "Annotations"
     file = devkit / "image_labels.json"
     annotated = annotations.is_dir()
@@ -67,10 +71,10 @@ def labels_of(devkit: Path, ids: Sequence[str]) -> tuple[dict[str, frozenset[str
         unknown = sorted(set(found).difference(CLASSES))
         for label in unknown:
             problems.append(f"{source}: class {label!r} is unknown{nearest(label, CLASSES)}")
-        if not found:
-            problems.append(f"{source} names no object: the picture has no labels")
-        elif not unknown:
+        if not unknown:
             labels[name] = frozenset(found)
+    if labels and not problems and not any(labels.values()):
+        problems.append(f"{annotations if annotated else file}: no picture has a label")
     return labels, problems
 
 
@@ -80,11 +84,29 @@ def _table(file: Path) -> dict:
         table = read_json(file)
     except ValueError as error:
         hint = "image-level labels come from there, or from Annotations/ID.xml"
-        raise ValueError(f"{error}; {hint}") from error
+        raise ValueError(f"{error}; {hint}{_array_of(file.parent)}") from error
     if not isinstance(table, dict):
         rule = 'a table {"ID": ["cat", "person"], ...} is needed'
         raise ValueError(f"{file}: {rule}, not {type(table).__name__}")
     return table
+
+
+def _array_of(devkit: Path) -> str:
+    """What to do with labels as psa and its successors keep them: a pickle, never loaded here."""
+    places = [devkit, *devkit.parents[:2]]
+    found = [place / name for place in places for name in pruned(place) if name == _ARRAY]
+    if not found:
+        return ""
+    return (
+        f".\n  {found[0]} may hold them, but it is a pickle, which can run code: it is not loaded. "
+        "If you trust it, these lines make a table of it:\n"
+        "    import json, numpy as np\n"
+        "    from aelib.datasets.voc import CLASSES\n"
+        f"    table = np.load({str(found[0])!r}, allow_pickle=True).item()\n"
+        "    labels = {str(k): [c for c, there in zip(CLASSES, v) if there]"
+        " for k, v in table.items()}\n"
+        f"    json.dump(labels, open({str(devkit / 'image_labels.json')!r}, 'w'))"
+    )
 
 
 def _names(found: object, source: str) -> list[str]:
@@ -103,7 +125,7 @@ def _objects(file: Path) -> list[str]:
             raise ValueError(f"{size:,} bytes are no annotation")
         tree = ElementTree.parse(file)  # fetches nothing; expat bounds what entities may grow to
     except FileNotFoundError:
-        raise ValueError(f"{file} is missing: without it the picture has no labels") from None
+        raise ValueError(f"{missing(file)}: without it the picture has no labels") from None
     except (OSError, SyntaxError, ValueError, LookupError) as error:
         raise ValueError(f"{file} cannot be read as XML ({error})") from error
     return [(thing.findtext("name") or "").strip() for thing in tree.getroot().findall("object")]

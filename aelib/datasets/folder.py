@@ -2,6 +2,7 @@
 
     ROOT/images/FILE   photographs (photos.FORMATS)
          labels.csv    file,labels[,split]    cat1.jpg,cat;sofa,train
+                       labels may be empty: the picture shows none of the classes
          classes.txt   optional: the classes in order, one a line; without it the table's, sorted
          masks/ID.png  optional: label maps; ID is FILE without its suffix;
                        0 background, k the k-th class, 255 not counted
@@ -16,7 +17,12 @@ from pathlib import Path
 from ..support.files import refuse
 from .base import Pictures, Truth, no_truth, photo_pictures, photo_truth
 from .folder_table import SPLITS, Listing, read_listing, unknown_split
-from .selection import ALL, Item, all_faults, choose, kept, kept_at_all
+from .found import missing
+from .looks import look_at_all
+from .selection import ALL, Item, choose, kept, kept_at_all
+from .summary import Split, Summary
+from .suspicions import impossible
+from .unused import Unused, unused
 
 VAL_SHARE = 0.2
 
@@ -31,7 +37,7 @@ class Folder:
         root: the folder above.
         limits: split -> so many random pictures, if there are more; 0 takes all.
         classes: names of the classes to keep (none: all), in the data set's order; pictures that
-            show none of them are left out.
+            show none of them are left out, but for those that show nothing at all.
         seed: of that choice, and of the split where the table has none; neither depends on the
             table's order.
         longest: photographs with a longer side are reduced to it, pixels; 0 never.
@@ -78,20 +84,22 @@ class Folder:
 
     def check(
         self, workers: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, int]:
+    ) -> Summary:
         """See `base.DataSet.check`; photos and masks are only decoded of what is chosen.
 
         Raises:
             ValueError: a table that is missing, empty, without header or with an unknown column; a
-                file that is listed twice, is no plain file name, or is missing; no labels; a class
-                that is unknown or written in two ways; an unknown split; a damaged photo or mask;
-                a mask that is no label map, has another size than its photo or labels outside
-                0..C and 255; masks for some pictures of a split only. All in one message.
+                file that is listed twice, is no plain file name, or is missing; no labels at all; a
+                class that is unknown, written in two ways or made of several; an unknown split; a
+                damaged photo or mask; a mask that is no label map, has another size than its photo
+                or labels outside 0..C and 255; masks for some pictures of a split only, or masks
+                that hold nothing but 0 and 255. All in one message.
         """
         self._listing = read_listing(self.root, self.seed, self.val_share)
         known, table, problems = self._listing
         problems = [*problems]
         chosen = {}
+        classes = known
         if not problems:
             classes, problems = kept_at_all(self.asked, known)
             for split, limit in self.limits.items():
@@ -107,9 +115,27 @@ class Folder:
             problems += without if len(without) < len(items) else []
             for item in items:
                 jobs.append((item.photo, item.mask if item.mask.exists() else None, len(known)))
-        problems += all_faults(jobs, workers, progress)
+        seen = iter(look_at_all(jobs, workers, progress))
+        splits = {}
+        for split, items in chosen.items():
+            looks = [next(seen) for _ in items]
+            splits[split] = Split(split, table[split], items, looks)
+            problems += [problem for look in looks for problem in look.problems]
+            problems += impossible(items, looks, known)
+        problems = [*dict.fromkeys(problems)]  # both lists may say the same of the folder of masks
         refuse(f"problem(s) with the data in {self.root}", problems)
-        return {split: len(items) for split, items in chosen.items()}
+        counts = {split: len(items) for split, items in chosen.items()}
+        return Summary(counts, classes, known, splits, self._unused())
+
+    def _unused(self) -> list[Unused]:
+        items = [item for split in SPLITS for item in self._listed().table[split]]
+        photos = {item.photo.name for item in items}
+        masks = {item.mask.name for item in items}
+        return [
+            *unused(self.root, {"images", "masks", "labels.csv", "classes.txt"}),
+            *unused(self.root / "images", photos),
+            *unused(self.root / "masks", masks),
+        ]
 
     def _listed(self) -> Listing:
         """The table and classes.txt, read once. Raises ValueError for all that is wrong."""
@@ -136,5 +162,5 @@ class Folder:
 
 
 def _unmasked(items: Sequence[Item]) -> list[str]:
-    rule = "is missing, though other pictures of its split have masks"
-    return [f"{item.mask} {rule}" for item in items if not item.mask.exists()]
+    rule = "though other pictures of its split have masks"
+    return [f"{missing(item.mask)}, {rule}" for item in items if not item.mask.exists()]

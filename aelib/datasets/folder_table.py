@@ -1,13 +1,18 @@
 """labels.csv and classes.txt of a folder of your own pictures; see `folder` for what they hold."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple
 
 from ..support.files import nearest, plain
+from .found import missing, with_suffix
+from .lists import read_text
 from .selection import Item, seeded
+from .suspicions import joined
 
 SPLITS = ("train", "val")
 
@@ -52,13 +57,13 @@ def read_listing(root: Path, seed: int, val_share: float) -> Listing:
             rule = "(files must differ in more than their suffix)"
             problems.append(f"{where}: {name} is listed more than once {rule}")
             continue
-        if not labels:
-            problems.append(f"{where}: {row['file']} has no labels")
-        splits[name] = row.get("split", "")
+        splits[name] = row.get("split", "").casefold()
         if "split" in row and splits[name] not in SPLITS:
-            problems.append(f"{where}: split {unknown_split(splits[name])}")
-        photo, mask = root / "images" / row["file"], root / "masks" / f"{name}.png"
-        items.append(Item(name, photo, mask, labels))
+            problems.append(f"{where}: split {unknown_split(row['split'])}")
+        mask = with_suffix(root / "masks", name, (".png",))
+        items.append(Item(name, root / "images" / row["file"], mask, labels))
+    if items and not any(item.labels for item in items):
+        problems.append(f"{file}: no picture has a label")
     classes, more = _classes(root, items)
     problems += more
     if items and "split" not in rows[0][1]:
@@ -74,34 +79,56 @@ def read_listing(root: Path, seed: int, val_share: float) -> Listing:
 def _rows(file: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line, column -> value) of the table, and what is wrong with it as a table."""
     try:
-        # utf-8-sig: spreadsheets begin with a byte order mark
-        with open(file, encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            lines = [(reader.line_num, [value.strip() for value in row]) for row in reader]
+        lines, comma = _cells(read_text(file))
     except FileNotFoundError:
         rule = "a table with the columns file and labels (separated by semicolons), optionally"
-        return [], [f"{file} is missing: {rule} split"]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return [], [f"{missing(file)}: {rule} split"]
+    except ValueError as error:
+        return [], [str(error)]
+    except csv.Error as error:
         rule = "as a table in UTF-8, values separated by commas"
         return [], [f"{file} cannot be read {rule} ({error})"]
-    lines = [(number, row) for number, row in lines if any(row)]
     if len(lines) < 2:
         rule = "a header (file,labels) and a line for each picture are needed"
         return [], [f"{file} is empty: {rule}"]
-    header = lines[0][1]
+    header = [name.casefold() for name in lines[0][1]]
+    while not header[-1]:
+        header.pop()
     known = {"file", "labels"} <= {*header} <= {"file", "labels", "split"}
     if not known or len({*header}) < len(header):
         rule = "the header must be file,labels or file,labels,split"
-        return [], [f"{file}: {rule}, and is {','.join(header)}"]
+        return [], [f"{file}: {rule}, and is {','.join(lines[0][1])}"]
     rows = []
     problems = []
     for number, row in lines[1:]:
-        if len(row) == len(header):
-            rows.append((number, dict(zip(header, row, strict=True))))
+        values = row[: len(header)] if not any(row[len(header) :]) else row  # Excel's empty ones
+        if len(values) == len(header):
+            rows.append((number, dict(zip(header, values, strict=True))))
         else:
             rule = f"{len(row)} values where {len(header)} belong"
-            problems.append(f"{file}, line {number}: {rule}")
+            cure = f"; put a value with {comma!r} in it between quotes" if comma != "," else ""
+            problems.append(f"{file}, line {number}: {rule}{cure}")
     return rows, problems
+
+
+def _cells(text: str) -> tuple[list[tuple[int, list[str]]], str]:
+    """(line, values) of each line that is not empty, and what separates them.
+
+    Excel writes semicolons or tabs where its language has a comma in numbers, may say so in a
+    first line ("sep=;"), and adds empty columns. Raises csv.Error.
+    """
+    first, _, rest = text.partition("\n")
+    named = re.fullmatch(r"sep=(.)\s*", first.casefold())
+    header = rest.partition("\n")[0] if named else first
+    comma = named[1] if named else next((c for c in ",;\t" if c in header), ",")
+    body = rest if named else text
+    reader = csv.reader(StringIO(body, newline=""), strict=True, delimiter=comma)
+    lines = []
+    for row in reader:
+        values = [value.strip() for value in row]
+        if any(values):
+            lines.append((reader.line_num + bool(named), values))
+    return lines, comma
 
 
 def _classes(root: Path, items: Sequence[Item]) -> tuple[tuple[str, ...], list[str]]:
@@ -110,16 +137,19 @@ def _classes(root: Path, items: Sequence[Item]) -> tuple[tuple[str, ...], list[s
     file = root / "classes.txt"
     used = sorted(frozenset().union(*(item.labels for item in items)))
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
         classes = [line.strip() for line in lines if line.strip()]
         source = file
     except FileNotFoundError:
         classes = used
         source = table
-    except (OSError, UnicodeDecodeError) as error:
-        return (), [f"{file} cannot be read ({error}); one class a line is needed"]
-    problems = [
-        f"{table}: class {name!r} is not in classes.txt{nearest(name, classes)}"
+    except ValueError as error:
+        return (), [f"{error}; one class a line is needed"]
+    listed = classes if source == file else []
+    problems = [f"{table}: {problem}" for problem in joined(used, listed)]
+    empty = "(leave the cell of labels empty where a picture shows none of the classes)"
+    problems += [
+        f"{table}: class {name!r} is not in classes.txt{nearest(name, classes) or ' ' + empty}"
         for name in used
         if name not in classes
     ]

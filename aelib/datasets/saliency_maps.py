@@ -9,6 +9,7 @@ from PIL import Image
 
 from ..support.files import picture, refuse
 from ..support.parallel import in_order
+from .found import with_suffix
 from .photos import shrunk
 
 ENOUGH = 20  # maps from which on one can tell whether they are inverted
@@ -16,8 +17,7 @@ ENOUGH = 20  # maps from which on one can tell whether they are inverted
 
 def map_file(folder: str | os.PathLike, name: str) -> Path:
     """Where the map of the picture `name` is: NAME.png, or NAME.jpg if only that is there."""
-    png, jpg = (Path(folder) / f"{name}{suffix}" for suffix in (".png", ".jpg"))
-    return jpg if jpg.exists() and not png.exists() else png
+    return with_suffix(Path(folder), name, (".png", ".jpg", ".jpeg"))
 
 
 def read_map(path: str | os.PathLike, size: tuple[int, int], longest: int = 0) -> np.ndarray:

@@ -1,17 +1,13 @@
-"""Which pictures and classes of a data set a run takes, and what is wrong with their files."""
+"""Which pictures and classes of a data set a run takes."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
-
 from ..masks import IGNORE
 from ..support.files import nearest
-from ..support.parallel import in_order
-from .photos import read_labels, read_photo
 
 ALL: Mapping[str, int] = MappingProxyType({"train": 0, "val": 0})  # limits that take everything
 
@@ -22,7 +18,7 @@ class Item(NamedTuple):
     id: str
     photo: Path
     mask: Path  # this file need not exist
-    labels: frozenset[str]  # names of the classes in the picture
+    labels: frozenset[str]  # names of the classes in the picture; empty: it shows none
 
 
 def seeded(names: Iterable[str], seed: int) -> list[str]:
@@ -62,16 +58,23 @@ def choose(
 ) -> tuple[Item, ...]:
     """`limit` random ones (0: all) of the items that show a class of these, sorted by id.
 
+    Items without any label show that there is nothing: they are among them.
+
     Raises:
         ValueError: limit is negative, or no item has any of the classes.
     """
     if limit < 0:
         raise ValueError(f"limit: {limit} pictures were asked for; 0 takes all")
-    found = {item.id: item for item in items if not item.labels.isdisjoint(classes)}
-    if not found:
+    found = {item.id: item for item in items if is_kept(item, classes)}
+    if not any(item.labels for item in found.values()):
         raise ValueError(f"classes: no picture has one of {', '.join(classes)}")
     names = sorted(found) if not limit else seeded(found, seed)[:limit]
     return tuple(found[name] for name in sorted(names))
+
+
+def is_kept(item: Item, classes: Sequence[str]) -> bool:
+    """Whether a picture shows one of the classes, or nothing at all."""
+    return not item.labels or not item.labels.isdisjoint(classes)
 
 
 def relabelling(classes: Sequence[str], known: Sequence[str]) -> bytes:
@@ -86,54 +89,3 @@ def relabelling(classes: Sequence[str], known: Sequence[str]) -> bytes:
     for j, name in enumerate(classes, start=1):
         table[known.index(name) + 1] = j
     return bytes(table)
-
-
-def faults(photo: Path, mask: Path | None, highest: int) -> list[str]:
-    """All that is wrong with a photo and its mask.
-
-    Both are decoded, for nothing less finds a truncated file.
-
-    Args:
-        mask: a label map of the photo's size, 0..highest and 255; None if it needs none.
-    """
-    problems = []
-    size = None
-    try:
-        size = read_photo(photo).shape[:2]
-    except FileNotFoundError:
-        problems.append(f"{photo} is missing")
-    except ValueError as error:
-        problems.append(str(error))
-    if mask is None:
-        return problems
-    try:
-        labels = read_labels(mask)
-    except ValueError as error:
-        return [*problems, str(error)]
-    if size is not None and labels.shape != size:
-        height, width = labels.shape
-        found = f"{width} x {height} pixels (width x height)"
-        problems.append(f"{mask} has {found}, its photo {size[1]} x {size[0]}")
-    strange = sorted(set(np.unique(labels).tolist()) - {*range(highest + 1), IGNORE})
-    if strange:
-        shown = ", ".join(map(str, strange[:5]))
-        problems.append(f"{mask}: labels {shown} found where 0..{highest} and {IGNORE} belong")
-    return problems
-
-
-def all_faults(
-    jobs: Sequence[tuple[Path, Path | None, int]],
-    workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[str]:
-    """`faults` of every job, in worker processes.
-
-    Args:
-        progress: called with the number of jobs done and of all.
-    """
-    problems = []
-    for done, found in enumerate(in_order(faults, jobs, workers), start=1):
-        problems += found
-        if progress is not None:
-            progress(done, len(jobs))
-    return problems

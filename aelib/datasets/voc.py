@@ -1,8 +1,8 @@
 """PASCAL VOC 2012, alone or with SBD's masks, and any subset of it in the devkit's layout.
 
     ROOT/VOCdevkit/VOC2012/
-        JPEGImages/ID.jpg
-        ImageSets/Segmentation/LIST.txt   one id a line
+        JPEGImages/ID.jpg                 or another of found.PHOTO_SUFFIXES
+        ImageSets/Segmentation/LIST.txt   one id a line, or as `lists.read_ids` says
         Annotations/ID.xml                image-level labels; without this folder: image_labels.json
         SegmentationClass/ID.png          VOC's own masks
         SegmentationClassAug/ID.png       SBD's as well
@@ -13,14 +13,27 @@ IJCV 2010.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 from ..support.files import refuse
+from ..support.kinds import pruned
 from .base import Pictures, Truth, photo_pictures, photo_truth
 from .devkit import CLASSES, devkit_of, labels_of, listed
-from .selection import ALL, Item, all_faults, choose, kept, kept_at_all
+from .found import PHOTO_SUFFIXES, with_suffix
+from .lists import read_ids
+from .looks import look_at_all
+from .selection import ALL, Item, choose, kept, kept_at_all
+from .summary import Split, Summary
+from .suspicions import impossible
+from .unused import Unused, unused
 
+#: What a devkit may hold besides what is read: VOC's own, and what is told by name elsewhere.
+STANDARD = (
+    *("JPEGImages", "ImageSets", "Annotations", "SegmentationClass", "SegmentationClassAug"),
+    *("SegmentationObject", "image_labels.json", "cls_labels.npy"),
+)
 LISTS: Mapping[str, str] = MappingProxyType({"train": "train_aug", "val": "val"})
 
 
@@ -38,7 +51,7 @@ class VOC:
         lists: split -> its list in ImageSets/Segmentation, without ".txt".
         limits: split -> so many random pictures, if there are more; 0 takes all.
         classes: names of the classes to keep (none: all 20), in VOC's order; pictures that show
-            none of them are left out.
+            none of them are left out, but for those that show nothing at all.
         seed: of the random choice, which does not depend on the order in the list, or on disk.
         longest: photographs with a longer side are reduced to it, pixels; 0 never.
     """
@@ -77,35 +90,44 @@ class VOC:
 
     def check(
         self, workers: int = 1, progress: Callable[[int, int], None] | None = None
-    ) -> dict[str, int]:
+    ) -> Summary:
         """See `base.DataSet.check`; photos and masks are only decoded of what is chosen.
 
         Raises:
             ValueError: an id that is listed twice, in val and in another list, that is no plain
                 file name, that has no labels, no photo or no mask; an empty list; an unknown
                 class; a damaged photo or mask; a mask that is no label map, has another size than
-                its photo or labels outside 0..20 and 255. All of them in one message.
+                its photo or labels outside 0..20 and 255; masks of a list that hold nothing but 0
+                and 255. All of them in one message.
         """
         self._found.clear()
-        limits = {self.lists[split]: limit for split, limit in self.limits.items()}
-        found = {name: self._items(name) for name in limits}
+        found = {split: self._items(name) for split, name in self.lists.items()}
         classes, problems = kept_at_all(self.asked, CLASSES)
         validation = {item.id for item in found["val"][0]} if "val" in found else set()
         chosen = {}
-        for name, (items, wrong) in found.items():
+        for split, (items, wrong) in found.items():
+            name = self.lists[split]
             problems += wrong
             try:
-                chosen[name] = choose(items, classes, limits[name], self.seed)
+                chosen[split] = choose(items, classes, self.limits[split], self.seed)
             except ValueError as error:
                 problems += [] if wrong else [f"{name}: {error}"]
-            shared = {item.id for item in items} & validation if name != "val" else set()
+            shared = {item.id for item in items} & validation if split != "val" else set()
             rule = "what is trained on cannot be scored on"
             problems += [f"{image} is in {name} and in val: {rule}" for image in sorted(shared)]
         everything = {item.id: item for items in chosen.values() for item in items}
         jobs = [(item.photo, item.mask, len(CLASSES)) for item in everything.values()]
-        problems += all_faults(jobs, workers, progress)
+        seen = dict(zip(everything, look_at_all(jobs, workers, progress), strict=True))
+        problems += [problem for look in seen.values() for problem in look.problems]
+        splits = {}
+        for split, items in chosen.items():
+            looks = [seen[item.id] for item in items]
+            splits[split] = Split(self.lists[split], found[split][0], items, looks)
+            problems += impossible(items, looks, CLASSES)
+        problems = [*dict.fromkeys(problems)]  # lists share what is wrong with image_labels.json
         refuse(f"problem(s) with the data in {self.root}", problems)
-        return {name: len(items) for name, items in chosen.items()}
+        counts = {split.name: len(split.items) for split in splits.values()}
+        return Summary(counts, classes, CLASSES, splits, _unused(devkit_of(self.root), found))
 
     def _chosen(self, split: str) -> tuple[Item, ...]:
         items, problems = self._items(self.lists[split])
@@ -146,10 +168,32 @@ def photos_of(root: str | os.PathLike, split: str) -> list[Path]:
     devkit = devkit_of(Path(root))
     ids, problems = listed(devkit, split)
     refuse(f"problem(s) with the list {split}", problems)
-    return [devkit / "JPEGImages" / f"{name}.jpg" for name in ids]
+    return [_photo(devkit, name) for name in ids]
 
 
 def _item(devkit: Path, name: str, labels: frozenset[str]) -> Item:
-    vocs = devkit / "SegmentationClass" / f"{name}.png"
-    mask = vocs if vocs.exists() else devkit / "SegmentationClassAug" / f"{name}.png"
-    return Item(name, devkit / "JPEGImages" / f"{name}.jpg", mask, labels)
+    vocs = with_suffix(devkit / "SegmentationClass", name, (".png",))
+    mask = with_suffix(devkit / "SegmentationClassAug", name, (".png",))
+    return Item(name, _photo(devkit, name), vocs if vocs.exists() else mask, labels)
+
+
+def _photo(devkit: Path, name: str) -> Path:
+    return with_suffix(devkit / "JPEGImages", name, PHOTO_SUFFIXES)
+
+
+def _unused(devkit: Path, found: Mapping[str, tuple[list[Item], list[str]]]) -> list[Unused]:
+    """What lies in the devkit and no list and no annotation names."""
+    lists = devkit / "ImageSets" / "Segmentation"
+    known = {item.id for items, _ in found.values() for item in items}
+    known |= {name.removesuffix(".xml") for name in pruned(devkit / "Annotations")}
+    for name in pruned(lists):
+        with suppress(OSError, ValueError):
+            known |= {*read_ids(lists / name)[0]}
+    photos = {_photo(devkit, name).name for name in known}
+    masks = {f"{name}{suffix}" for name in known for suffix in (".png", ".PNG")}
+    folders = ("SegmentationClass", "SegmentationClassAug")
+    return [
+        *unused(devkit, STANDARD),
+        *unused(devkit / "JPEGImages", photos),
+        *(place for folder in folders for place in unused(devkit / folder, masks)),
+    ]

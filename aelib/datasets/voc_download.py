@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..support.files import plain, refuse, write_whole
+from ..support.kinds import pruned
 from ..support.lock import LockedError, locked
 from .devkit import listed
 from .photos import save_mask
@@ -68,13 +69,21 @@ def download(root: str | os.PathLike) -> dict[str, int]:
                 if not masks.exists():
                     _convert_sbd(root, devkit)
                 if not train_aug.exists():
-                    labelled = {file.stem for file in masks.glob("*.png")}  # SBD's, and VOC's
-                    ids = (labelled | {*_ids(devkit, "train")}) - {*_ids(devkit, "val")}
+                    train, val = (_ids(devkit, split) for split in ("train", "val"))
+                    labelled = {Path(name).stem for name in pruned(masks)}  # SBD's, and VOC's
+                    ids = (labelled | {*train}) - {*val}
+                    sizes = {"train": len(train), "train_aug": len(ids), "val": len(val)}
+                    _refuse_sizes(devkit, sizes)  # first: a list of too few would stay
                     write_whole(train_aug, "".join(f"{name}\n" for name in sorted(ids)).encode())
         except LockedError as error:
             message = f"{root} is being worked on by {error}; wait for it to end"
             raise ValueError(message) from None
     found = {split: len(_ids(devkit, split)) for split in SIZES}
+    _refuse_sizes(devkit, found)
+    return found
+
+
+def _refuse_sizes(devkit: Path, found: dict[str, int]) -> None:
     wrong = [
         f"{split} has {found[split]:,} pictures, not {size:,}"
         for split, size in SIZES.items()
@@ -83,7 +92,6 @@ def download(root: str | os.PathLike) -> dict[str, int]:
     if wrong:
         cure = "A subset needs no `data voc`; for the whole set name another --root"
         raise ValueError(f"{devkit} is not VOC 2012 with SBD: {', '.join(wrong)}. {cure}")
-    return found
 
 
 def _ids(devkit: Path, split: str) -> list[str]:

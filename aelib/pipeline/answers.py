@@ -1,11 +1,9 @@
-"""Answers for new photographs, the archive for PASCAL VOC's test server, and scores of any PNGs."""
+"""Answers for new photographs, and the archive for PASCAL VOC's test server."""
 
 import tarfile
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +12,8 @@ from torch.nn import functional as F
 
 from ..datasets import voc
 from ..datasets.base import Lazy
-from ..datasets.photos import palette, read_labels, read_photo, save_mask
-from ..datasets.selection import faults
-from ..evaluation import confusion, iou
+from ..datasets.looks import faults
+from ..datasets.photos import palette, read_photo, save_mask
 from ..masks import IGNORE
 from ..support.files import ROOT, plain, refuse
 from . import stages
@@ -90,10 +87,14 @@ def write_answer(
 
 def _problems(photos: Sequence[Path], out: Path) -> list[str]:
     problems = [problem for photo in photos for problem in faults(photo, None, 0)]
-    ids = [photo.stem for photo in photos]
+    ids = [photo.stem.casefold() for photo in photos]
     for i, photo in enumerate(photos):
-        if photo.stem in ids[:i]:
-            problems.append(f"{photo}: another photograph has the id {photo.stem}, too")
+        if ids[i] in ids[:i]:
+            other = photos[ids.index(ids[i])]
+            cure = (
+                "their answers would be one file (on many disks capitals do not count): rename one"
+            )
+            problems.append(f"{photo}: {other.name} has the id {other.stem}, too; {cure}")
     for photo in photos:
         if not plain(photo.stem):
             problems.append(f"{photo}: {photo.stem!r} is no plain id")
@@ -156,58 +157,3 @@ def write_submission(run: Run, out: Path, split: str = "test", name: str = NETWO
         for file in files:  # the folder may hold answers of an earlier call, for another list
             archive.add(file, arcname=LAYOUT / file.name)
     return out / "results.tgz"
-
-
-def evaluate_folders(
-    predictions: Path, masks: Path, list_file: Path, classes: int
-) -> dict[str, Any]:
-    """Returns the mIoU of anyone's label PNGs (palette or grey) against masks.
-
-    Args:
-        predictions, masks: folders of ID.png; predictions hold 0..classes - 1, masks also 255,
-            which is not counted.
-        list_file: one ID a line.
-        classes: labels, background included, 1 to 255.
-
-    Returns:
-        {"miou", "per_class": {label: IoU, or None if neither folder has it}, "images", "list",
-        "matrix"}; fractions.
-
-    Raises:
-        ValueError: all that is wrong with the files, in one message.
-    """
-    if not 1 <= classes <= 255:
-        raise ValueError(f"classes: {classes} is outside 1 to 255")
-    ids, problems = _listed(list_file)
-    matrix = np.zeros((classes, classes), np.int64)
-    for name in ids:
-        if not plain(name):
-            problems.append(f"{list_file}: {name!r} is no plain id")
-            continue
-        try:
-            truth = read_labels(masks / f"{name}.png")
-            matrix += confusion(truth, read_labels(predictions / f"{name}.png"), classes)
-        except ValueError as error:
-            problems.append(f"{name}: {error}")
-    refuse("of the files to evaluate are wrong", problems)
-    values = [None if np.isnan(x) else float(x) for x in iou(matrix)]
-    counted = [x for x in values if x is not None]
-    return {
-        "miou": sum(counted) / len(counted),
-        "per_class": {str(label): value for label, value in enumerate(values)},
-        "images": len(ids),
-        "list": list_file.name,
-        "matrix": matrix.tolist(),
-    }
-
-
-def _listed(list_file: Path) -> tuple[list[str], list[str]]:
-    """Returns the ids of a list, and what is wrong with it. Raises ValueError if it is no text."""
-    try:
-        ids = list_file.read_text(encoding="utf-8").split()
-    except UnicodeDecodeError as error:
-        what = f"is no text file ({error}); one ID a line is needed"
-        raise ValueError(f"{list_file} {what}") from error
-    counts = Counter(ids).items()
-    problems = [f"{list_file}: {name} is listed {n} times" for name, n in counts if n > 1]
-    return ids, problems if ids else [f"{list_file}: no id in it"]

@@ -46,7 +46,8 @@ def collapse(answers: Sequence[np.ndarray], classes: Sequence[str]) -> list[str]
     if share < COLLAPSED:
         return []
     name = ["background", *classes][label]
-    cure = "another seed, a smaller learning_rate or more epochs may help"
+    first = "a class in all or in none of the pictures cannot be learned (see the data's summary)"
+    cure = f"{first}; otherwise another seed, a smaller learning_rate or more epochs may help"
     return [f"the network has collapsed: it answers {name} at {share:.1%} of the pixels; {cure}"]
 
 

@@ -1,5 +1,6 @@
 """ImageNet weights for LargeFOV: torchvision's download, or a file. Only tensors are unpickled."""
 
+from collections.abc import Collection
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -9,8 +10,10 @@ from torch import Tensor
 
 from ..models import LargeFOV
 from ..support.files import refuse, sha256
+from ..support.kinds import kind_of
 
 FC = ("vgg", "random")
+_USUAL = ("state_dict", "model_state_dict", "model", "net", "module", "network", "state_dict_ema")
 _VGG_FC = {
     "classifier.0.weight": (4096, 512 * 7 * 7),
     "classifier.0.bias": (4096,),
@@ -24,8 +27,9 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
 
     Args:
         model: a LargeFOV with backbone "vgg16", "mobilenet_v2" or "resnet50".
-        source: "torchvision", which downloads once to torch.hub's folder, or a file with
-            torchvision's names: *.safetensors, or anything else as a torch file of tensors.
+        source: "torchvision", which downloads once to torch.hub's folder, or a file of safetensors
+            or of torch with torchvision's names, perhaps with one prefix before all of them
+            (`module.`), or in a checkpoint under `state_dict`.
         fc: "random": fc6 and fc7 stay as they are; "vgg": they come from VGG16, see `reduced_fc`.
 
     Returns:
@@ -48,7 +52,9 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
         if name.startswith("features.") and not name.endswith("num_batches_tracked")
     }
     wanted = shapes | (_VGG_FC if fc == "vgg" else {})
-    what = f"do not fit {model.backbone} (torchvision's names and shapes are needed)"
+    tensors = fitted(tensors, wanted)
+    rule = "torchvision's names and shapes are needed"
+    what = f"do not fit {model.backbone} ({rule}{_strangers(tensors, wanted)})"
     refuse(f"tensor(s) of {file} {what}", misfits(tensors, wanted))
     filled = {name: tensors[name] for name in shapes}
     if fc == "vgg":
@@ -62,6 +68,14 @@ def load_pretrained(model: LargeFOV, source: str | Path, fc: str = "random") -> 
         "fc": fc,
         "tensors": len(filled),
     }
+
+
+def _strangers(tensors: dict[str, Tensor], wanted: Collection[str]) -> str:
+    """Says which names are in the file, where hardly any of the wanted ones is."""
+    there = sum(name in tensors for name in wanted)
+    if 2 * there > len(wanted):
+        return ""
+    return f"; the file's names are such as {', '.join([*tensors][:3]) or 'none'}"
 
 
 def _refuse_impossible(backbone: str, fc: str) -> None:
@@ -119,7 +133,9 @@ def misfits(tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> l
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """Returns the tensors of a *.safetensors or (any other name) torch file, on the CPU.
+    """Returns the tensors of a safetensors or torch file, told by its first bytes, on the CPU.
+
+    A checkpoint that holds the tensors under one name ("state_dict", "model") is unwrapped.
 
     Raises:
         ValueError: it is missing, damaged, holds anything but tensors by name, or a pickle with
@@ -130,26 +146,74 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         content = _content(file)
     except UnpicklingError as error:
+        what = (
+            f"it is {kind_of(file)}" if _foreign(file) else "it holds other objects, perhaps code"
+        )
         raise ValueError(
-            f"{file} is no torch file of plain tensors: it holds other objects, perhaps code, and "
-            "was not unpickled. If you trust it, save its state_dict() anew as safetensors"
+            f"{file} is no torch file of plain tensors: {what}, and was not unpickled. "
+            "If you trust it, save its state_dict() anew as safetensors"
         ) from error
     except Exception as error:  # a damaged file raises nearly anything
         what = "it is damaged, or of another format"
+        if _foreign(file):
+            what = f"it is {kind_of(file)}"
         raise ValueError(f"{file} cannot be read as weights; {what} ({error})") from error
-    by_name = isinstance(content, dict) and all(isinstance(name, str) for name in content)
-    if not by_name or not all(isinstance(value, Tensor) for value in content.values()):
+    tensors = content if _by_name(content) else _nested(content)
+    if tensors is None:
         what = "something other than tensors by name"
+        if isinstance(content, dict) and content:
+            what += f" (under {', '.join(map(repr, [*content][:5]))})"
         raise ValueError(f"{file} holds {what}; a plain state_dict is needed")
-    return content
+    return tensors
+
+
+def _foreign(file: Path) -> bool:
+    return kind_of(file) not in ("", "a ZIP archive")  # a torch file is a ZIP archive
+
+
+def _by_name(content: Any) -> bool:
+    """Whether it is a dict of tensors by name."""
+    named = isinstance(content, dict) and all(isinstance(name, str) for name in content)
+    return named and all(isinstance(value, Tensor) for value in content.values())
+
+
+def _nested(content: Any) -> dict[str, Tensor] | None:
+    """The tensors by name within a training checkpoint: under a usual name, or the only ones."""
+    if not isinstance(content, dict):
+        return None
+    inner = {name: value for name, value in content.items() if value and _by_name(value)}
+    usual = [inner[name] for name in _USUAL if name in inner]
+    if usual:
+        return usual[0]
+    return next(iter(inner.values())) if len(inner) == 1 else None
+
+
+def fitted(tensors: dict[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Returns the tensors without the prefix (`module.`, `backbone.`) that all wanted ones have.
+
+    As they are, if there is no such prefix, or more than one.
+    """
+    first = next(iter(wanted), "")
+    if not first or all(name in tensors for name in wanted):
+        return tensors
+    prefixes = [name.removesuffix(first) for name in tensors if name.endswith(f".{first}")]
+    whole = [p for p in prefixes if all(p + name in tensors for name in wanted)]
+    if len(whole) != 1:
+        return tensors
+    return {
+        name.removeprefix(whole[0]): t for name, t in tensors.items() if name.startswith(whole[0])
+    }
 
 
 def _content(file: Path) -> Any:
-    if file.suffix == ".safetensors":
+    with open(file, "rb") as stream:
+        head = stream.read(9)
+    if head[8:9] == b"{":  # safetensors: the header's length, then JSON
         from safetensors.torch import load_file
 
         return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)
+    with open(file, "rb") as stream:  # given a name, torch goes by its suffix
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def download(backbone: str) -> Path:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from .errors import InputError
+from .kinds import kind_of
 
 _ABOVE = Path(__file__).resolve().parents[2]
 #: Whether the package lies in the project, or in a copy of it that a sheet is graded in.
@@ -68,7 +70,7 @@ def read_json(file: Path) -> Any:
         ValueError: it cannot be read, or is no JSON; names the file.
     """
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error})") from error
 
@@ -95,7 +97,11 @@ def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
             its header, before any pixel is decoded).
     """
     try:
-        with Image.open(file, formats=formats) as image:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            opened = Image.open(
+                file, formats=formats
+            )  # it may warn of EXIF data: they are not read
+        with opened as image:
             if image.width * image.height > LARGEST:
                 size = f"{image.width} x {image.height}"
                 raise ValueError(f"it has {size} pixels, more than {LARGEST:,}")
@@ -103,7 +109,17 @@ def picture(file: Path, *formats: str) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged picture raises nearly anything in Pillow
-        raise ValueError(f"{file} cannot be read as a picture ({error})") from error
+        raise ValueError(_unreadable(file, formats, error)) from error
+
+
+def _unreadable(file: Path, formats: Sequence[str], error: Exception) -> str:
+    """What is wrong with a picture: it is of another kind, or what Pillow says of it."""
+    kind = kind_of(file)
+    if not kind or kind.split()[-1].upper() in formats:
+        return f"{file} cannot be read as a picture ({error})"
+    wanted = ", ".join(formats[:-1]) + f" or {formats[-1]}" if formats[1:] else formats[0]
+    cure = "" if ":" in kind else f"; {wanted} is needed: convert it"
+    return f"{file} cannot be read as a picture: it is {kind}{cure}"
 
 
 def plain(name: str) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from aelib.datasets.selection import Item, choose, faults, kept, relabelling, seeded
+from aelib.datasets.looks import faults
+from aelib.datasets.selection import Item, choose, kept, relabelling, seeded
 
 
 def item(name, *labels):

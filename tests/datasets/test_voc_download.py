@@ -150,7 +150,7 @@ def test_download_makes_the_whole_set(tmp_path, server):
     server()
     root = tmp_path / "data"
     assert voc_download.download(root) == {"train": 2, "train_aug": 4, "val": 2}
-    assert VOC(root).check() == {"train_aug": 4, "val": 2}
+    assert VOC(root).check().pictures == {"train_aug": 4, "val": 2}
     devkit = root / "VOCdevkit" / "VOC2012"
     assert (devkit / "ImageSets/Segmentation/train_aug.txt").read_text().split() == [
         "a",
@@ -204,6 +204,12 @@ def test_masks_that_others_converted_are_enough(tmp_path, server):
     (root / "VOCdevkit/VOC2012/ImageSets/Segmentation/train_aug.txt").unlink()
     (root / "benchmark.tgz").unlink()
     (folder / "benchmark.tgz").unlink()
+    masks = root / "VOCdevkit/VOC2012/SegmentationClassAug"
+    (masks / "._d.png").write_bytes(b"\0\5\26\7")  # what macOS leaves is no mask
+    (masks / "d.png").rename(root / "d.png")
+    with pytest.raises(ValueError, match="train_aug has 3 pictures, not 4"):
+        voc_download.download(root)
+    (root / "d.png").rename(masks / "d.png")  # the same call works once all are there
     assert voc_download.download(root) == TINY
 
 
@@ -238,7 +244,7 @@ def test_what_is_interrupted_does_not_look_whole(tmp_path, server, monkeypatch, 
     if (devkit / "SegmentationClassAug").exists():
         assert len(list((devkit / "SegmentationClassAug").iterdir())) == 6
     assert voc_download.download(root) == TINY  # and the same command goes on
-    assert VOC(root).check() == {"train_aug": 4, "val": 2}
+    assert VOC(root).check().pictures == {"train_aug": 4, "val": 2}
 
 
 def test_what_a_killed_process_left_is_made_anew(tmp_path, server):

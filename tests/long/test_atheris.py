@@ -20,7 +20,7 @@ import atheris
 # not PIL: instrumented, it keeps every picture, and memory runs out
 with atheris.instrument_imports(include=["aelib"]):
     from aelib.datasets import photos, saliency_maps
-    from aelib.pipeline import answers, manifest, settings
+    from aelib.pipeline import evaluate, manifest, settings
     from aelib.support import files
 folder = Path(tempfile.mkdtemp())
 (folder / "x.png").write_bytes(open(sys.argv[2], "rb").read() if sys.argv[2] else b"")
@@ -58,7 +58,7 @@ def jpeg(data):
 def ids(data):
     (folder / "list").write_bytes(data)
     try:
-        answers.evaluate_folders(folder, folder, folder / "list", 3)
+        evaluate.evaluate_folders(folder, folder, folder / "list", 3)
     except ValueError:
         pass
 

@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from aelib.__main__ import main
 from aelib.datasets.photos import save_mask
 from aelib.pipeline import answers, stages
+from aelib.pipeline.evaluate import evaluate_folders
 from aelib.pipeline.run import Run, RunError
 
 # --- answers of a run -----------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def folders(tmp_path):
 
 def evaluated(folder):
     places = (folder / "predictions", folder / "masks", folder / "list.txt")
-    return answers.evaluate_folders(*places, classes=5)
+    return evaluate_folders(*places, classes=5)
 
 
 def test_scores_agree_with_torchmetrics(folders):
@@ -141,12 +142,12 @@ def test_all_wrong_files_are_named_at_once(folders):
     with pytest.raises(ValueError, match="5 of the files") as error:
         evaluated(folders)
     lines = str(error.value).splitlines()
-    wrong = ("missing", "cannot be read", "mode RGB", "labels 7..7", "disagree")
+    wrong = ("missing", "cannot be read", "mode RGB", "labels 7 found where 0..4", "disagree")
     for file, what in zip(predictions, wrong, strict=False):
         assert any(file.stem in line and what in line for line in lines), (file, what)
 
 
-BAD_LISTS = [("", "no id in it"), ("a\na\n", "listed 2 times"), ("../masks/a\n", "no plain id")]
+BAD_LISTS = [("", "no id in it"), ("a\na\n", "more than once"), ("../masks/a\n", "no plain id")]
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_LISTS)
@@ -154,3 +155,11 @@ def test_a_bad_list_is_refused(folders, text, message):
     (folders / "list.txt").write_text(text)
     with pytest.raises(ValueError, match=message):
         evaluated(folders)
+
+
+def test_ids_that_differ_in_capitals_only_are_refused(tmp_path):
+    for name in ("Cat.jpg", "cat.png"):
+        Image.new("RGB", (8, 6)).save(tmp_path / name)
+    photos = [tmp_path / "Cat.jpg", tmp_path / "cat.png"]
+    (problem,) = answers._problems(photos, tmp_path / "out")
+    assert "Cat.jpg has the id Cat, too" in problem and "capitals do not count" in problem

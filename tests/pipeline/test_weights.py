@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch.nn import functional as F
 from torchvision.models import mobilenet_v2, resnet50
 
@@ -88,6 +88,7 @@ def test_of_many_misfits_twenty_are_listed(model, tmp_path):
     with pytest.raises(ValueError, match=r"255 tensor\(s\) of .* do not fit") as error:
         load_pretrained(model, tmp_path / "resnet.safetensors")
     assert str(error.value).count(" is missing") == 20 and str(error.value).endswith("and 235 more")
+    assert "the file's names are such as conv1.weight" in str(error.value)
 
 
 class Bomb:
@@ -118,7 +119,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(model, tmp_path, write):
         ("empty.pth", b"", "cannot be read as weights"),
         (
             "nested.pth",
-            {"model": {"features.0.0.weight": torch.zeros(1)}},
+            {"model": {"features.0.0.weight": [0.0]}, "epoch": 3},
             "something other than tensors by name",
         ),
     ],
@@ -236,3 +237,33 @@ def test_imagenet_recognises_cats_and_dogs():
             answer = whole.classifier(features.mean(dim=(2, 3))).argmax().item()
             right.append(low <= answer <= high)
     assert len(right) >= 20 and np.mean(right) > 0.6
+
+
+CHECKPOINTS = {
+    "module.pth": lambda tensors: {f"module.{name}": value for name, value in tensors.items()},
+    "lightning.ckpt": lambda tensors: {
+        "state_dict": {f"model.{name}": value for name, value in tensors.items()},
+        "epoch": 3,
+        "optimizer": {},
+    },
+    "backbone.pth": lambda tensors: {
+        "model": {f"backbone.{name}": value for name, value in tensors.items()}
+        | {"head.weight": torch.zeros(2)}
+    },
+    "torch_named.safetensors": dict,
+}
+
+
+@pytest.mark.parametrize("name", [*CHECKPOINTS, "safetensors_named.pth"])
+def test_checkpoints_are_unwrapped_and_known_by_their_first_bytes(name, tmp_path):
+    torch.manual_seed(1)
+    features = LargeFOV(3, "mobilenet_v2").state_dict()
+    tensors = {key: value for key, value in features.items() if key.startswith("features.")}
+    if name in CHECKPOINTS:
+        torch.save(CHECKPOINTS[name](tensors), tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(save({k: v.contiguous() for k, v in tensors.items()}))
+    torch.manual_seed(2)
+    filled = LargeFOV(3, "mobilenet_v2")
+    load_pretrained(filled, tmp_path / name)
+    assert all(torch.equal(filled.state_dict()[key], value) for key, value in tensors.items())

@@ -16,11 +16,11 @@ from PIL import Image
 from reliability.pngs import mended
 
 from aelib.datasets.folder import Folder
+from aelib.datasets.looks import faults
 from aelib.datasets.photos import read_photo, save_mask, size_of
 from aelib.datasets.saliency_maps import read_map
-from aelib.datasets.selection import faults
 from aelib.datasets.voc import VOC
-from aelib.pipeline.answers import evaluate_folders
+from aelib.pipeline.evaluate import evaluate_folders
 from aelib.pipeline.manifest import digest
 from aelib.pipeline.run import Run, RunError, save_tensors
 from aelib.pipeline.settings import make, parse

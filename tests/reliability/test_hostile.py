@@ -20,7 +20,7 @@ from reliability.pngs import bomb
 from aelib.course import lesson
 from aelib.datasets.photos import read_photo, size_of
 from aelib.datasets.saliency_maps import read_map
-from aelib.pipeline.answers import evaluate_folders
+from aelib.pipeline.evaluate import evaluate_folders
 from aelib.pipeline.run import RunError
 from aelib.pipeline.stages import load_checkpoint
 from aelib.support import files

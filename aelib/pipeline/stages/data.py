@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ...datasets.base import fingerprint, full_sizes
 from ...datasets.saliency_maps import check_maps
+from ...datasets.summary import Summary
+from ...datasets.unused import Unused
 from ...models import LargeFOV
 from ...support.errors import InputError
 from ...support.files import ROOT, refuse, write_json
@@ -40,12 +42,14 @@ def _remember_train(run: Run, made: Path) -> None:
     """Makes `data`, the facts of the training split.
 
     log.json {"pictures": their number, "mean_pixel": RGB in [0, 255], "weights": what the backbone
-    starts from, or None}; of photographs also "classes" and "photographs": `fingerprint`.
+    starts from, or None, "warnings"}; of photographs also "classes" and "photographs":
+    `fingerprint`.
     """
     check_inputs(run)
     s, train = run.settings, inputs.pictures(run, "train")
     mean = train.mean_pixel().tolist()
     log = {"pictures": len(train), "mean_pixel": mean, "weights": _weights(run)}
+    log["warnings"] = run.warn(made.stem, run.inputs.summary.warnings("train"))
     if inputs.of_photographs(s):
         log |= {"classes": train.classes, "photographs": fingerprint(train)}
     write_json(made / "log.json", log)
@@ -53,22 +57,25 @@ def _remember_train(run: Run, made: Path) -> None:
 
 @stage("data-val", settings=inputs.VAL)
 def _remember_val(run: Run, made: Path) -> None:
-    """Makes `data-val`: log.json {"pictures": how many}; of photographs also "photographs"."""
+    """Makes `data-val`: log.json {"pictures", "warnings"}; of photographs also "photographs"."""
     check_inputs(run)
     val = inputs.pictures(run, "val")
     log: dict[str, Any] = {"pictures": len(val)}
+    log["warnings"] = run.warn(made.stem, run.inputs.summary.warnings("val"))
     if inputs.of_photographs(run.settings):
         log["photographs"] = fingerprint(val)
     write_json(made / "log.json", log)
 
 
 def check_inputs(run: Run) -> None:
-    """Look at all that a run begins with, once: `data` and `data-val` ask for it.
+    """Look at all that a run begins with, once, and print what is there.
+
+    `data` and `data-val` ask for it.
 
     Raises:
         InputError: as `prepare`.
     """
-    if inputs.inputs(run).checked:
+    if inputs.inputs(run).summary is not None:
         return
     s = run.settings
     problems: list[str] = []
@@ -76,7 +83,7 @@ def check_inputs(run: Run) -> None:
     with _noted(problems):
         _weights(run, LargeFOV(1, s.backbone, s.dropout, s.frozen))
     with _noted(problems):
-        inputs.dataset(run).check(s.workers, progress("data"))
+        found = inputs.dataset(run).check(s.workers, progress("data"))
     if s.loaders and "fork" not in get_all_start_methods():
         problems.append("loaders: this system has no fork, which they need; set it to 0")
     with _noted(problems):
@@ -85,7 +92,19 @@ def check_inputs(run: Run) -> None:
     if problems:
         raise InputError("\n".join(problems))
     _refuse_shared(run)
-    run.inputs.checked = True
+    _tell(run, found)
+    run.inputs.summary = found
+
+
+def _tell(run: Run, found: Summary) -> None:
+    """Print what is there, for a person to see before hours of training."""
+    maps = ROOT / run.settings.saliency_maps
+    for line in found.lines():
+        print(line, flush=True)
+    for place in found.unused:
+        names = [name for name in place.names if place.folder / name != maps]
+        if names:
+            run.warn("data", [f"nothing reads {Unused(place.folder, names)}"])
 
 
 def mean_pixel(run: Run) -> Tensor:

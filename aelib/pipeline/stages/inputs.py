@@ -6,6 +6,7 @@ from typing import Any
 from ...datasets.base import DataSet, Pictures, fingerprint
 from ...datasets.creatures import CLASSES, Creatures
 from ...datasets.folder import Folder
+from ...datasets.summary import Summary
 from ...datasets.voc import VOC
 from ...support.files import ROOT
 from ..run import Run, RunError
@@ -25,13 +26,13 @@ class Inputs:
         opened: by split; "" for the whole, which only checks open.
         compared: the splits that were compared with what `data` and `data-val` saw.
         weights: what a backbone starts from, by the settings that say so.
-        checked: whether all has been checked.
+        summary: what is there, once all has been checked.
     """
 
     opened: dict[str, DataSet] = field(default_factory=dict)
     compared: set[str] = field(default_factory=set)
     weights: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
-    checked: bool = False
+    summary: Summary | None = None
 
 
 def inputs(run: Run) -> Inputs:
