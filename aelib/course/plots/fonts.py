@@ -19,7 +19,7 @@ def fallbacks(figure: Figure) -> tuple[str, ...]:
         ax.get_xticklabels()  # matplotlib makes them now
         ax.get_yticklabels()
     texts = [text.get_text() for text in figure.findobj(Text)]
-    seen = {character for text in texts for character in text if character.isprintable()}
+    seen = {character for text in texts for character in text if character > " "}
     lacking = "".join(sorted(seen - _characters(_file("sans-serif"))))
     return _fonts_with(lacking) if lacking else ()
 
