@@ -105,6 +105,7 @@ def pack(directory: Path, packed: Path = PACKED) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         slim = Path(folder)
         begin(slim, _neutral(s))
+        (slim / "timings.jsonl").touch()
         for name in names:
             _copy(run, name, slim)
         content = lesson.pack(slim)
