@@ -1,6 +1,6 @@
 """One new picture through all stages, as notebook 7 shows it: its labels and mask are not known."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -78,14 +78,6 @@ class Followed:
         """Indices of the classes that are taken to be there."""
         return np.flatnonzero(self.labels).tolist()
 
-    def summary(self) -> str:
-        """The confidences as a line; "(taken as label)" stands behind the labels."""
-        words = []
-        for c in np.argsort(-self.v, kind="stable"):
-            taken = " (taken as label)" if self.labels[c] else ""
-            words.append(f"{self.classes[c]} {self.v[c]:.2f}{taken}")
-        return ", ".join(words)
-
 
 def follow(run: Run, image: np.ndarray) -> Followed:
     """Show a picture to every network of a run.
@@ -121,6 +113,15 @@ def follow(run: Run, image: np.ndarray) -> Followed:
 def labels_of(v: Tensor) -> Tensor:
     """The classes whose confidence is SURE or more, or the surest one: (C,) in [0, 1] -> bool."""
     return v >= min(SURE, float(v.max()))
+
+
+def in_words(classes: Sequence[str], v: Tensor) -> str:
+    """Returns the confidences, (C,), as a line, the surest first; labels are marked."""
+    labels, words = labels_of(v), []
+    for c in v.argsort(descending=True, stable=True).tolist():
+        taken = " (taken as label)" if labels[c] else ""
+        words.append(f"{classes[c]} {v[c]:.2f}{taken}")
+    return ", ".join(words)
 
 
 def mined(run: Run, image: np.ndarray, labels: Tensor, delta: float) -> Iterator[Step]:

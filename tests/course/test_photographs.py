@@ -170,7 +170,9 @@ def test_a_picture_of_nothing_is_all_background_and_it_says_so(
     )
     Image.new("RGB", (50, 40), "grey").save(tmp_path / "grey.png")
     assert main(["predict", "--out", str(tmp_path / "o"), str(tmp_path / "grey.png")]) == 0
-    assert "grey.png: all background, none of disc, square (the likeliest: " in capsys.readouterr().out
+    assert (
+        "grey.png: all background, none of disc, square (the likeliest: " in capsys.readouterr().out
+    )
     assert not np.array(Image.open(tmp_path / "o" / "grey.png")).any()
 
 
