@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from ..masks import merge
 from ..pipeline import stages
 from ..pipeline.run import Run
 from ..pipeline.settings import make
+from ..pipeline.stages.networks import in_batches
 from ..saliency import robust_background
 from ..support.errors import InputError
 from . import lesson, photographs
@@ -131,7 +133,9 @@ def mined(run: Run, image: np.ndarray, labels: Tensor, delta: float) -> Iterator
     found = torch.zeros(len(labels), *image.shape[:2], dtype=torch.bool)
     for step in range(1, s.erase_steps + 1):
         seen = erase(picture, found, mean)
-        maps = cam(stages.classifier(run, step), seen[None], s.cam_scale)[0]
+        maps = next(
+            in_batches(partial(cam, stages.classifier(run, step), scale=s.cam_scale), [seen])
+        )
         region = discriminative_regions(maps, labels, delta, s.delta_rule)
         found = found | region
         shown = seen.permute(1, 2, 0).numpy()

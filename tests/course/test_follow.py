@@ -1,5 +1,6 @@
 """A new picture through all stages, against what the stages make of training and val pictures."""
 
+from datetime import datetime
 from io import BytesIO
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_the_widget_shows_what_the_stages_answer(photos):
         panels["with CRF"], skin.paint(image, one.answers["AE+PSL++, CRF"])
     )
     np.testing.assert_array_equal(panels["S (hatched: ignored)"], skin.paint(image, one.S))
-    assert "disc" in html and f"{one.v[0]:.0%}" in html
+    assert "disc" in html and f"{100 * one.v[0]:.1f} %" in html
     other, _ = show("a", 0.9, **crf)
     assert (other["mined by 2 steps"] != panels["mined by 2 steps"]).any()
 
@@ -128,7 +129,7 @@ def test_an_uploaded_photograph_joins_the_others_and_a_bad_one_is_named(photos, 
     (button, said), picture = made.children[0].children, made.children[1].children[0]
     content = BytesIO()
     Image.fromarray(val.images[0]).save(content, "PNG")
-    file = {"name": "mine.png", "type": "", "size": 1, "last_modified": None}
+    file = {"name": "mine.png", "type": "", "size": 1, "last_modified": datetime.now()}
     button.set_trait("value", ({**file, "content": memoryview(content.getvalue())},))
     assert picture.value == "mine.png" and picture.options[-1] == "mine.png"
     bad = {**file, "name": "<b>.txt", "content": memoryview(b"text")}
