@@ -19,7 +19,7 @@ from .cells import explain_names
 _JUPYTER = {"In", "Out", "exit", "quit", "open", "get_ipython"}  # names that the kernel binds
 
 
-def start(namespace: dict[str, Any]) -> Run:
+def start(namespace: dict[str, Any], *others: str) -> Run:
     """Open the run that the parameters cell asks for, and say in one line which it is.
 
     Without `run_dir` that is the profile's own run. For `classroom`, until there is one, it is the
@@ -33,6 +33,7 @@ def start(namespace: dict[str, Any]) -> Run:
 
     Args:
         namespace: the notebook's globals().
+        others: names in its parameters cell that are neither.
 
     Raises:
         InputError, RunError: as Run and derive do.
@@ -40,6 +41,8 @@ def start(namespace: dict[str, Any]) -> Run:
     explain_names()
     parameters = _parameters(namespace)
     known = {"run_dir", "profile", *parameters}
+    for name in others:
+        parameters.pop(name, None)
     directory = parameters.pop("run_dir", "")
     profile = parameters.pop("profile", "classroom")
     if not isinstance(directory, str) or not isinstance(profile, str):

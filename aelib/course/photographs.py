@@ -73,6 +73,20 @@ def shipped_scores() -> dict[str, Any]:
         raise RunError(f"{error}: fetch it again") from error
 
 
+def scores(run: Run) -> dict[str, Any]:
+    """The numbers of the networks that notebook 7 shows: see `follow.pictures`.
+
+    Raises:
+        RunError: of a run on photographs, results.json is not there yet.
+    """
+    if run.settings.dataset == "creatures":
+        return shipped_scores()
+    try:
+        return read_json(run.directory / "results.json")
+    except ValueError as error:
+        raise RunError(f"{error}: notebook 6 writes it, run that first") from error
+
+
 def about_file(packed: Path) -> Path:
     """The JSON file beside NAME.tar.xz."""
     return packed.with_name(packed.name.replace(".tar.xz", ".json"))
@@ -105,6 +119,7 @@ def pack(directory: Path, packed: Path = PACKED) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         slim = Path(folder)
         begin(slim, _neutral(s))
+        (slim / "timings.jsonl").touch()
         for name in names:
             _copy(run, name, slim)
         content = lesson.pack(slim)

@@ -158,7 +158,7 @@ def test_predict_without_a_run_asks_the_shipped_networks(shipped, photo, monkeyp
     assert line.endswith("predictions/photo-overlay.jpg")
     for c, name in enumerate(("disc", "square"), start=1):
         share, v = (labels == c).mean(), stages.confidences(shipped, [image])[0, c - 1]
-        assert (f"{name} {v:.2f} (on {share:.0%} of it)" in line) == (share > 0)
+        assert (f"{name} {v:.2f} (on {share:.1%} of it)" in line) == (share > 0)
     assert "1 label maps" in said[-1] and "disc, square" in said[-1]
 
 
@@ -170,7 +170,9 @@ def test_a_picture_of_nothing_is_all_background_and_it_says_so(
     )
     Image.new("RGB", (50, 40), "grey").save(tmp_path / "grey.png")
     assert main(["predict", "--out", str(tmp_path / "o"), str(tmp_path / "grey.png")]) == 0
-    assert "grey.png: all background: no disc, square (the likeliest: " in capsys.readouterr().out
+    assert (
+        "grey.png: all background, none of disc, square (the likeliest: " in capsys.readouterr().out
+    )
     assert not np.array(Image.open(tmp_path / "o" / "grey.png")).any()
 
 

@@ -62,10 +62,10 @@ def _line(found: "Prediction") -> str:
     """What is in a photograph, with confidences, and where its overlay is."""
     v = found.confidences
     by_size = sorted(found.shares.items(), key=lambda pair: -pair[1])
-    words = [f"{name} {v[name]:.2f} (on {share:.0%} of it)" for name, share in by_size]
+    words = [f"{name} {v[name]:.2f} (on {share:.1%} of it)" for name, share in by_size]
     if not words:
         best = max(v, key=v.get)
-        words = [f"all background: no {', '.join(v)} (the likeliest: {best} {v[best]:.2f})"]
+        words = [f"all background, none of {', '.join(v)} (the likeliest: {best} {v[best]:.2f})"]
     notes = f" ({found.note})" if found.note else ""
     return f"{found.photo.name}{notes}: {', '.join(words)}; {found.overlay}"
 

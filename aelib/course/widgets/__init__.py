@@ -11,6 +11,15 @@ returns None: a widget in a saved notebook is a stub, and one was seen to hang p
 from .background import background
 from .crf import crf
 from .mining import delta, step_player
+from .photographs import photographs
 from .psl import prohibit_threshold, psl_by_hand
 
-__all__ = ["background", "crf", "delta", "prohibit_threshold", "psl_by_hand", "step_player"]
+__all__ = [
+    "background",
+    "crf",
+    "delta",
+    "photographs",
+    "prohibit_threshold",
+    "psl_by_hand",
+    "step_player",
+]

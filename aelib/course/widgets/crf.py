@@ -61,7 +61,7 @@ def crf(
 
     controls = {"picture": picture_slider(len(images), continuous=False)}
     for field in fields(CRF):
-        controls[field.name] = _parameter(field.name, getattr(start, field.name))
+        controls[field.name] = parameter(field.name, getattr(start, field.name))
     return skin(show, controls, legend(pictures.classes))
 
 
@@ -80,7 +80,8 @@ def _scores(
     return rows
 
 
-def _parameter(name: str, value: float) -> ipywidgets.Widget:
+def parameter(name: str, value: float) -> ipywidgets.Widget:
+    """Returns the slider of a parameter of the CRF."""
     words, low, high, step = RANGES[name]
     if name != "iterations":
         return slider(words, value, low, high, step, continuous=False)
