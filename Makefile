@@ -1,6 +1,9 @@
-# Everything happens in .venv, made on the first call. PYTHON names the interpreter to make it from: 3.11 or 3.12.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
+# Everything happens in .venv, made on the first call. PYTHON names the interpreter to make it from: 3.11 to 3.14.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3.14 python3; do $$p -c '' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# From Python 3.13 on, pydensecrf's shipped C++ does not compile: Cython 3 makes it anew.
+CRF = $(BIN)/uv pip install --quiet --python $(BIN)/python pydensecrf2==1.1
+CRF_FROM_CYTHON = { $(BIN)/uv pip install --quiet --python $(BIN)/python cython setuptools wheel && $(CRF) --no-build-isolation; }
 
 run: .venv/ready  ## the whole course on the embedded creatures -> runs/classroom/results.json, report/index.html
 	$(BIN)/python -m aelib run
@@ -48,7 +51,7 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
-	$(BIN)/uv pip install --quiet --python $(BIN)/python pydensecrf2==1.1 \
+	$(CRF) 2>/dev/null || $(CRF_FROM_CYTHON) \
 	  || echo "pydensecrf could not be built (is there a C++ compiler?): the slower exact CRF takes its place"
 	touch $@
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import shutil
 import tarfile
 from base64 import b64decode, b64encode
@@ -20,6 +21,7 @@ from ..pipeline.run import NOTEBOOKS, Run, RunError
 from ..support.files import ROOT, link, read_json, write_json
 
 PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
+STORY = ROOT / "docs" / "story.png"
 LARGEST = 1_500_000  # bytes of a committed notebook
 _CURE = "fetch it again, or give run_dir to compute a run of your own"
 
@@ -40,6 +42,8 @@ def course() -> list[Path]:
 def publish(run: Run) -> None:
     """Put a finished run's outputs into notebooks/, and pack its stages into data/lesson.tar.xz.
 
+    The story's figure goes to docs/story.png, for the README.
+
     Raises:
         RunError: the run is not finished, or an executed notebook holds an error, a path of this
             machine, or too many bytes; or the notebooks are not beside the package.
@@ -55,6 +59,9 @@ def publish(run: Run) -> None:
     clean = {file.name: cleaned(file) for file in executed}  # check all before writing one
     for name, text in clean.items():
         (NOTEBOOKS / name).write_text(text, encoding="utf-8")
+    picture = re.search(r'data:image/png;base64,([^"\\]+)', clean[executed[0].name])
+    if picture:  # the first of notebook 0: the README's
+        STORY.write_bytes(b64decode(picture[1]))
     packed, content = pack(run.directory), read_json(results)
     PACKED.write_bytes(packed)
     about = {key: content[key] for key in ("settings", "versions", "machine")}

@@ -67,8 +67,10 @@ def write_report(directory: Path, content: Mapping[str, Any]) -> Path:
     index = folder / "index.html"
     front = [picture for node in notebooks.values() for picture in _front(node)]
     index.write_text(_index(directory.name, content, openings, front), encoding="utf-8")
-    words = _page("text.html.j2", title="Glossary", text=_markdown(GLOSSARY.read_text("utf-8")))
-    (folder / "glossary.html").write_text(words, encoding="utf-8")
+    if GLOSSARY.exists():  # the package may be installed without the project around it
+        text = _markdown(GLOSSARY.read_text("utf-8"))
+        words = _page("text.html.j2", title="Glossary", text=text)
+        (folder / "glossary.html").write_text(words, encoding="utf-8")
     return index
 
 

@@ -149,7 +149,7 @@ def test_committed_notebooks_hold_their_outputs_in_order_and_nothing_of_a_machin
     node = nbformat.read(file, as_version=4)
     code = [cell for cell in node.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    assert any("text/html" in output.get("data", {}) for cell in code for output in cell.outputs)
     assert not any(
         output.output_type == "error" or output.get("name") == "stderr"
         for cell in code
