@@ -43,9 +43,7 @@ def classes(labels: Sequence[frozenset[str]], kept: Sequence[str]) -> list[str]:
     warnings = []
     absent = [name for name in kept if not counts[name]]
     if absent:
-        what = (
-            "none of them can be learned, and each counts as 0 in the mIoU where it is to be found"
-        )
+        what = "not to be learned, and 0 in the mIoU wherever it is to be found"
         cure = "add pictures with it, or keep the other classes only (-p classes)"
         warnings.append(f"in no training picture: {', '.join(absent)}; {what}: {cure}")
     everywhere = [name for name in kept if counts[name] == len(labels)]
