@@ -8,7 +8,7 @@ Potentials", NIPS 2011. With p the given probabilities and Potts compatibility, 
     K_k(i, j) = exp(-|f_i - f_j|^2 / 2) / sqrt(d_i d_j),
 
 with f = (x, y) / sxy for the Gaussian kernel, (x / sxy, y / sxy, rgb / srgb) for the bilateral one,
-and d_i the row sums.
+and d_i the row sums. With a temperature T, p^(1/T) takes the place of p (Guo et al., ICML 2017).
 
 Two engines. "lattice" is pydensecrf, the authors' C++: linear in the pixels, but its permutohedral
 lattice approximates the kernels. "exact" is `mean_field.mean_field`: quadratic, no approximation.
@@ -66,6 +66,7 @@ class CRF:
     bilateral_sxy: float = 80  # how far "near" is there, in pixels, > 0
     bilateral_srgb: float = 13  # how different "like" may be, in grey levels of 0..255, > 0
     iterations: int = 10  # mean-field updates, >= 1
+    temperature: float = 1  # T: p^(1/T) in place of p; above 1 for networks that are too sure, > 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -155,7 +156,7 @@ def _refine(image: Array, p: Array, crf: CRF, engine: str, max_pixels: int) -> n
     image, p = as_array(image), as_array(p)
     labels, height, width = p.shape
     model = DenseCRF2D(width, height, labels)
-    unary = -np.log(p.clip(CLIP, 1)).reshape(labels, -1)
+    unary = -np.log(p.clip(CLIP, 1)).reshape(labels, -1) / crf.temperature
     model.setUnaryEnergy(np.ascontiguousarray(unary, dtype=np.float32))
     if crf.gaussian_weight:
         model.addPairwiseGaussian(sxy=crf.gaussian_sxy, compat=crf.gaussian_weight)

@@ -139,7 +139,7 @@ def infer(
             # d, the row sums. Where pixels are thinned, step^2 would cancel in K_k(i, j).
             d = kernel(torch.ones_like(p[:1])).clamp_min(FLOOR)
             terms.append((w, kernel, d.sqrt()))
-    unary = p.clamp(CLIP, 1).log()
+    unary = p.clamp(CLIP, 1).log() / crf.temperature
     q = unary.softmax(0)
     for _ in range(crf.iterations):
         message = sum(w * kernel(q / root) / root for w, kernel, root in terms)

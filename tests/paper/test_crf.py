@@ -12,7 +12,7 @@ from paper.scenes import SMALL, scene
 
 from aelib import crf as module
 from aelib import mean_field as exact_module
-from aelib.crf import CRF, HAVE_LATTICE, refine, refine_present
+from aelib.crf import CLIP, CRF, HAVE_LATTICE, refine, refine_present
 from aelib.mean_field import mean_field
 from aelib.support.parallel import in_order
 
@@ -63,6 +63,18 @@ def test_crf_mends_the_labels(engine: str) -> None:
     np.testing.assert_allclose(after.sum(0), 1, atol=1e-5)
     assert (p.argmax(0) == truth).mean() < 0.8
     assert (after.argmax(0) == truth).mean() > 0.99
+
+
+@pytest.mark.parametrize("engine", [pytest.param("lattice", marks=needs_lattice), "exact"])
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 20.0])
+def test_a_temperature_takes_the_power_of_each_place(engine: str, temperature: float) -> None:
+    """Without kernels Q is what the CRF begins with."""
+    p = np.random.default_rng(0).dirichlet([0.5, 1, 1], (4, 5)).transpose(2, 0, 1)
+    model = CRF(gaussian_weight=0, bilateral_weight=0, temperature=temperature)
+    q = refine(np.zeros((4, 5, 3), np.uint8), p, model, engine)
+    for y, x in np.ndindex(4, 5):
+        powers = [max(float(one), CLIP) ** (1 / temperature) for one in p[:, y, x]]
+        np.testing.assert_allclose(q[:, y, x], np.array(powers) / sum(powers), rtol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ["exact", pytest.param("lattice", marks=needs_lattice)])

@@ -20,7 +20,6 @@ from aelib.pipeline import stages
 from aelib.pipeline.derived import derive
 from aelib.pipeline.relatives import fills, ilp, sec, targets
 from aelib.pipeline.relatives.merging import joined, merge_by, smallest
-from aelib.pipeline.relatives.tempering import temper
 from aelib.pipeline.run import Run
 from aelib.pipeline.settings import Settings, make
 from aelib.pipeline.stages import learning, mining, segmentation
@@ -272,23 +271,6 @@ def test_weighing_multiplies_each_place_by_the_prior_and_normalises():
     nothing = torch.zeros(2, 1, 1)
     nothing[1] = 1
     assert ilp.weigh(nothing, torch.zeros(1)).tolist() == [[[0.0]], [[0.0]]]
-
-
-@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0, 20.0])
-def test_temper_is_a_power_normalised_place_by_place(temperature):
-    f = random(4, 3, 5).softmax(dim=0)
-    f[:, 0, 0] = torch.tensor([0.0, 1.0, 0.0, 0.0])
-    got = temper(f, temperature)
-    for y, x in places(f):
-        powers = [float(p) ** (1 / temperature) for p in f[:, y, x]]
-        assert got[:, y, x].tolist() == pytest.approx([p / sum(powers) for p in powers])
-
-
-def test_a_temperature_of_one_is_the_identity_and_a_low_one_loses_no_place():
-    f = random(4, 3, 5).softmax(dim=0).float()
-    assert temper(f, 1.0) is f
-    many = torch.full((255, 2, 2), 1 / 255)
-    torch.testing.assert_close(temper(many, 0.01), many)
 
 
 def test_the_crf_gets_the_tempered_f_and_the_pairs_keep_f(tmp_path):

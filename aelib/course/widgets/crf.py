@@ -22,6 +22,7 @@ RANGES = {
     "bilateral_sxy": ("bilateral reach sxy (pixels)", 1, 100, 1),
     "bilateral_srgb": ("bilateral colour srgb (grey levels)", 1, 60, 1),
     "iterations": ("mean-field updates (number)", 1, 20, 1),
+    "temperature": ("temperature T of f (number)", 0.5, 8, 0.5),
 }
 
 

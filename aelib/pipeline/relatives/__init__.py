@@ -5,7 +5,6 @@
     targets   what a network may learn from beside S: S-hat, hard or soft, or its own answer
     fills     what erased pixels become
     merging   other rules for doubtful pixels of S
-    tempering f made flatter or sharper before the CRF (Guo et al. 2017)
 
 All are pure functions. The stages call them where a setting asks for it; with the defaults only the
 paper's own functions run.

@@ -85,7 +85,8 @@ def small_crf(image: Tensor, f: Tensor, crf: CRF) -> Tensor:
     Args:
         image: RGB in [0, 1], (N, 3, H, W).
         f: probabilities, (N, C, h, w).
-        crf: the model, its widths in pixels of the image.
+        crf: the model, its widths in pixels of the image; SEC has no temperature, and none is
+            used.
 
     Returns:
         (N, C, h, w), summing to one over C.

@@ -16,7 +16,6 @@ from ...support.parallel import in_order
 from ...support.progress import watched
 from .. import health
 from ..relatives import ilp
-from ..relatives.tempering import temper
 from ..run import Run
 from ..settings import Settings
 from .inputs import TRAIN, classes_of, pictures
@@ -29,9 +28,9 @@ VIEWS = ("backbone", "test_scales", "test_flip")
 #: Settings of `crf_of`, and of `refined`.
 MODEL = (
     *("gaussian_weight", "gaussian_sxy", "bilateral_weight", "bilateral_sxy", "bilateral_srgb"),
-    "crf_iterations",
+    *("crf_iterations", "crf_temperature"),
 )
-REFINING = (*MODEL, "crf_engine", "crf_temperature")
+REFINING = (*MODEL, "crf_engine")
 #: Settings of `prohibited`.
 PROHIBITION = ("prohibition", "prohibit_threshold")
 
@@ -81,13 +80,13 @@ def refined(
         BrokenProcessPool: a worker died; the note says what may help.
     """
     s = run.settings
-    crf, engine, temperature = crf_of(s), s.crf_engine, s.crf_temperature
+    crf, engine = crf_of(s), s.crf_engine
     waiting: deque[np.ndarray] = deque()  # f of the pictures that the workers have
 
     def jobs() -> Iterator[tuple]:
         for image, tensor, labels in zip(images, f, present, strict=True):
             waiting.append(tensor.numpy())
-            yield image, temper(tensor, temperature).numpy(), labels, crf, engine
+            yield image, waiting[-1], labels, crf, engine
 
     done = 0
     try:
@@ -110,6 +109,7 @@ def crf_of(settings: Settings) -> CRF:
         bilateral_sxy=s.bilateral_sxy,
         bilateral_srgb=s.bilateral_srgb,
         iterations=s.crf_iterations,
+        temperature=s.crf_temperature,
     )
 
 
