@@ -14,9 +14,9 @@ import tarfile
 from base64 import b64decode
 from pathlib import Path
 
-from ..pipeline.directory import COPY, SETTINGS, runs_folder, stage_folders
+from ..pipeline.directory import COPY, SETTINGS, refuse_installed, runs_folder, stage_folders
 from ..pipeline.run import NOTEBOOKS, Run, RunError
-from ..support.files import IN_CLONE, ROOT, link, read_json, write_json
+from ..support.files import ROOT, link, read_json, write_json
 
 PACKED = ROOT / "data" / "lesson.tar.xz"  # lesson.json beside it says what it is
 STORY = ROOT / "docs" / "story.png"
@@ -24,22 +24,17 @@ LARGEST = 1_500_000  # bytes of a committed notebook
 _CURE = "fetch it again, or give run_dir to compute a run of your own"
 
 
-def refuse_installed() -> None:
-    """Raises RunError where aelib is installed without what the course ships."""
-    if not IN_CLONE:
-        package = Path(__file__).parents[1]
-        cure = "run from a clone of the project, installed with `pip install -e .`"
-        raise RunError(f"there are no notebooks beside the package {package}: {cure}")
-
-
 def course() -> list[Path]:
     """Return the notebooks, in order.
 
     Raises:
-        RunError: they are not beside the package.
+        RunError: they are not beside the package, or not there at all.
     """
     refuse_installed()
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not found:
+        raise RunError(f"there is no notebook in {NOTEBOOKS}: fetch the project again")
+    return found
 
 
 def publish(run: Run) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..support.errors import Told
-from ..support.files import ROOT, read_json, write_json
+from ..support.files import IN_CLONE, ROOT, read_json, write_json
 from ..support.lock import LockedError, locked
 from . import manifest
 from .settings import Settings, make
@@ -89,6 +89,14 @@ def refuse_strange(directory: Path) -> None:
     if not directory.is_dir() or {file.name for file in directory.iterdir()} - torn:
         what = f"{directory} is not empty and has no settings.json, so it is no run directory"
         raise RunError(f"{what}; choose another one")
+
+
+def refuse_installed() -> None:
+    """Raises RunError where aelib is installed without what the course ships."""
+    if not IN_CLONE:
+        package = Path(__file__).parents[1]
+        cure = "run from a clone of the project, installed with `pip install -e .`"
+        raise RunError(f"there are no notebooks beside the package {package}: {cure}")
 
 
 def stage_folders(directory: Path) -> list[Path]:

@@ -15,6 +15,7 @@ processes may read a run; one at a time makes stages.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,13 @@ __all__ = [
 ]
 
 NOTEBOOKS = ROOT / "notebooks"
+#: What torch and the system say where the loaders find no shared memory for their pictures.
+_NO_MEMORY = re.compile(r"DataLoader worker \(pid|</torch_|shared memory|No space left on device")
+_LOADERS = (
+    "loaders share memory in /dev/shm, and Docker gives it 64 MB: set loaders to 0 (-p loaders 0), "
+    "or give it more (docker run --shm-size=2g); what is finished, and a training up to its last "
+    "epoch, is kept"
+)
 
 
 class Run(FinishedStages):
@@ -121,7 +129,8 @@ class Run(FinishedStages):
 
         Raises:
             RunError: another process is making a stage of this run, settings.json has changed,
-                NaN turned up, or the folder cannot be written; finished stages stay as they are.
+                NaN turned up, the loaders found no shared memory, or the folder cannot be written;
+                finished stages stay as they are.
         """
         folder = self.directory / f"{stage}.partial"
         with hold(self.directory, "stage", stage):
@@ -140,6 +149,11 @@ class Run(FinishedStages):
                 yield folder
             except FloatingPointError as error:
                 raise RunError(f"{stage} stopped: {error}") from error
+            except (RuntimeError, OSError) as error:
+                if not (self.settings.loaders and _NO_MEMORY.search(str(error))):
+                    raise
+                reason = str(error).strip().splitlines()[-1]  # above it: a loader's traceback
+                raise RunError(f"{stage} stopped: {reason}; {_LOADERS}") from error
             names = [file.name for file in folder.glob("[!.]*")]
             values = self.settings.to_json()
             manifest.write(folder, stage, {name: values[name] for name in settings}, sources, names)

@@ -34,6 +34,30 @@ ROWS = [
 ]
 
 
+#: A study of two cells and their coverage, of three seeds.
+LINES = [
+    {
+        "cell": cell,
+        "measure": "mIoU",
+        "crf": crf,
+        "prohibited": True,
+        "n": 3,
+        "mean": 0.6 + crf / 10,
+        "std": 0.01,
+        "against": against,
+        "difference": 0.02 if against else None,
+        "low": -0.01 if against else None,
+        "high": 0.05 if against else None,
+    }
+    for crf in (False, True)
+    for cell, against in (("AE, x", None), ("PSL, x", "AE, x"))
+]
+LINES.append(
+    {"cell": "coverage, x", "measure": "coverage", "mean": 0.4}
+    | dict.fromkeys(("crf", "prohibited", "difference"))
+)
+
+
 @pytest.fixture(scope="module")
 def world() -> dict:
     """A picture with two classes, its maps, and an S with ignored pixels."""
@@ -79,6 +103,8 @@ def every_figure(w: dict) -> dict[str, Figure]:
         "masks": plots.masks(w["image"], {"truth": w["mask"], "S": w["S"]}, CLASSES),
         "prohibition": plots.prohibition(w["image"], w["mask"], w["mask"], w["S"], w["v"], CLASSES),
         "curves": plots.curves({"S only": [0.5, 0.4], "S and S-hat": [0.9, 0.6, 0.5]}),
+        "differences": plots.differences(LINES),
+        "gain_by_coverage": plots.gain_by_coverage(LINES),
         "ladder": plots.ladder(ROWS, PAPER, "creatures"),
         "per_class": plots.per_class(ROWS, ["CAM", "AE+PSL, CRF"]),
         "confusion_chart": plots.confusion_chart(
@@ -497,3 +523,17 @@ def test_extremes_keep_their_order(figures, world):
     assert [ax.get_title() for ax in axes[0]] == ["mIoU 91%", "mIoU 7%"]
     assert sorted(words(axes[1, 1])) == sorted(world["names"])
     assert hatched(axes[2, 1]) and not hatched(axes[2, 0])
+
+
+def test_a_study_has_its_differences_in_points_with_their_intervals(figures):
+    figure = figures["differences"]
+    left, right = figure.axes
+    assert [text.get_text() for text in left.get_yticklabels()] == ["AE, x", "PSL, x"]
+    dots = [x for drawn in right.collections for x in drawn.get_offsets()[:, 0]]
+    assert dots == pytest.approx([2, 2])
+    bars = [line.get_xdata() for line in right.lines if len({*line.get_xdata()}) == 2]
+    assert [[*bar] for bar in bars] == [pytest.approx([-1, 5])] * 2
+    assert "PSL, x with CRF 70.0, +2.0 (-1.0 to +5.0)" in figure.alt
+    assert "PSL, x, with CRF: 40 %, +2.0" in figures["gain_by_coverage"].alt
+    assert "no numbers yet" in plots.differences([]).alt
+    assert "no numbers yet" in plots.gain_by_coverage([]).alt

@@ -16,7 +16,7 @@ from aelib.pipeline.stages import data
 SHORT = TINY | {"classifier_epochs": 1, "network_epochs": 1}
 WARM = {"start": "warm", "classification_loss": "squared", "delta_rule": "share"}
 MAPS = PHOTOS | {"dataset": "folder", "saliency_maps": "maps", "test_flip": "yes"}
-#: Every alternative at once; the third round, which no course makes, with it.
+#: Every alternative at once.
 RELATIVES = {
     **{"network_loss": "psl+sec", "confidence": "normalised", "pooling": "lse", "fill": "noise"},
     **{"prohibition": "weigh", "merge_rule": "near", "background_cue": "cam"},
@@ -69,8 +69,8 @@ def settings_read(tmp_path_factory):
                 stages.train_ceiling(run)
             else:
                 make_everything(run)
-            if kind == "relatives":
-                stages.make(run, "network-AE+PSL+++")
+            if kind in ("relatives", "voc"):
+                stages.make(run, "network-AE+PSL+++")  # which no course makes
         for file in run.directory.glob("*/manifest.json"):
             _records_what_is_declared(file, run)
     return found

@@ -252,13 +252,13 @@ def test_the_line_says_where_what_is_shared_and_how_long_the_rest_takes(root):
     assert opening_line(root) == ""
     run = derive(root, prohibit_threshold=0.3)
     where = f"{run.directory}: prohibit_threshold = 0.3 (run: 0.1); "
-    rest = "17 of 22 stages shared, 5 to be made when asked for, about 50 s"
+    rest = "18 of 23 stages shared, 5 to be made when asked for, about 50 s"
     assert opening_line(run) == where + rest
     stages.make(run, "scores-AE-step1")
-    rest = "17 of 22 stages shared, 1 made, 4 to be made when asked for, about 40 s"
+    rest = "18 of 23 stages shared, 1 made, 4 to be made when asked for, about 40 s"
     assert opening_line(opened(run.directory)) == where + rest
     more = opening_line(derive(root, erase_steps=3))  # by the times of the other steps
-    assert more.endswith("22 of 28 stages shared, 6 to be made when asked for, about 60 s")
+    assert more.endswith("23 of 29 stages shared, 6 to be made when asked for, about 60 s")
     (root.directory / "timings.jsonl").unlink()
     assert opening_line(derive(root, psl_warmup=0.1)).endswith("time not known")
 
@@ -267,7 +267,7 @@ def test_times_of_shared_stages_are_the_roots_and_say_so(root):
     run = derive(root, prohibit_threshold=0.3)
     known = {line["name"]: line for line in root.timings()}
     shared = {line["name"]: line for line in run.timings()}
-    assert len(shared) == 17
+    assert len(shared) == 18
     assert all(shared[name] == known[name] | {"shared": True} for name in shared)
 
 
@@ -469,7 +469,7 @@ def test_a_kill_while_it_shares_leaves_a_run_that_goes_on(root, monkeypatch, aft
     directory = root.directory.with_name("run,prohibit_threshold=0.3")
     assert verify(directory) == []
     run = derive(root, prohibit_threshold=0.3)
-    assert len(linked(run, root)) == 17 and not list(directory.glob(".*.partial"))
+    assert len(linked(run, root)) == 18 and not list(directory.glob(".*.partial"))
 
 
 def test_while_another_process_makes_a_stage_the_run_opens_and_is_read(root):

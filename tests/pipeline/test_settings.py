@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
@@ -97,7 +98,7 @@ def test_an_int_will_do_for_a_float_and_becomes_one(field):
 def test_choices(field):
     for choice in field.metadata["choices"]:
         assert checked(field.name, choice) == choice
-        hint = f"did you mean '{choice}'.*choose one of"
+        hint = f"did you mean '{re.escape(choice)}'.*choose one of"
         with pytest.raises(ValueError, match=f"^{field.name}: .*{hint}"):
             checked(field.name, choice + "x")
     with pytest.raises(ValueError, match=f"^{field.name}: ''"):

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ...pipeline.directory import runs_folder
+from ...pipeline.directory import refuse_installed, runs_folder
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -12,8 +12,8 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
+    refuse_installed()
     from ...pipeline.run import opened
-    from ..lesson import publish, refuse_installed
+    from ..lesson import publish
 
-    refuse_installed()  # before a run is looked for
     publish(opened(runs_folder() / "classroom"))

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...pipeline.directory import refuse_installed
 from ...pipeline.profiles import PROFILES
 from ...pipeline.settings import make, parse
 from ...support.errors import InputError
@@ -70,6 +71,7 @@ def _run(options: argparse.Namespace) -> None:
     settings = overrides(options.p)
     if not options.parent:
         make(options.profile or "classroom", **settings)  # before seconds of imports
+    refuse_installed()
     from ..headless import run_course  # papermill takes seconds to import
 
     directory = options.out.absolute() if options.out else ""

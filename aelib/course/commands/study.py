@@ -3,6 +3,7 @@
 import argparse
 
 from ...support.errors import InputError
+from .run import overrides
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -14,13 +15,18 @@ def add(commands: argparse._SubParsersAction) -> None:
     study.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="K")
     address = "of a Dask scheduler whose workers see these files; default: this machine's cores"
     study.add_argument("--scheduler", default="", metavar="ADDRESS", help=address)
-    pair = {"nargs": 2, "metavar": ("NAME", "VALUE"), "action": "append", "default": []}
-    study.add_argument("-p", **pair, help="a setting of every run")
+    study.add_argument(
+        "-p",
+        nargs="+",
+        metavar=("NAME", "VALUE"),
+        action="append",
+        default=[],
+        help="a setting of every run, also as NAME=VALUE",
+    )
     study.set_defaults(do=_study)
 
 
 def _study(options: argparse.Namespace) -> int:
-    from ...pipeline.settings import parse
     from ...pipeline.studies import grids, study, table  # torch takes seconds to import
 
     if options.list:
@@ -29,12 +35,10 @@ def _study(options: argparse.Namespace) -> int:
     if not options.name:
         raise InputError("study: a NAME is needed; --list shows them")
     chosen = study.find(options.name)
-    overrides = {name: parse(name, value) for name, value in options.p}
-    if "seed" in overrides:
-        raise InputError("-p seed: a study has several; give --seeds")
-    content = study.run_study(
-        chosen, options.profile, options.seeds, options.scheduler, **overrides
-    )
+    settings = overrides(options.p)
+    if {"seed", "workers"} & settings.keys():
+        raise InputError("-p seed, workers: give --seeds; a cell has one process")
+    content = study.run_study(chosen, options.profile, options.seeds, options.scheduler, **settings)
     print(table.text(content["summary"]))
     print(f"{len(content['rows'])} numbers in {study.place(chosen, '.csv')} and beside it, .json")
     return 1 if content["failed"] else 0

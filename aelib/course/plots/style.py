@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from PIL import Image
 
+from .fonts import fallbacks
+
 # One palette for each kind of thing, so that no colour means two. All are safe for the colour-blind
 # and differ in lightness.
 # Classes: Okabe and Ito's.
@@ -79,6 +81,11 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
         with plt.style.context(["default", STYLE]):
             figure = draw(*args, **kwargs)
             plt.close(figure)
+            fonts = fallbacks(figure)
+            if fonts:
+                plt.rcParams["font.family"] = ["sans-serif", *fonts]
+                figure = draw(*args, **kwargs)
+                plt.close(figure)
         return figure
 
     return in_style

@@ -4,8 +4,6 @@ Source: Kolesnikov & Lampert, "Seed, Expand and Constrain: Three Principles for 
 Image Segmentation", ECCV 2016, sections 3.2 to 3.4. The seeding loss is J(f, S) of `psl`.
 """
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -81,7 +79,7 @@ def small_crf(image: Tensor, f: Tensor, crf: CRF) -> Tensor:
     """Q: the dense CRF's mean field of small maps, exact, all pictures of the batch at once.
 
     As SEC's, it runs at the maps' size: the picture is shrunk to it, and widths in pixels with it.
-    Both kernels become one (h w, h w) matrix a picture, so an update is one matrix product: for
+    A kernel is an (h w, h w) matrix a picture, made once, so an update is a matrix product: for
     24 x 24 places far cheaper than `mean_field.mean_field` picture by picture, which it equals.
 
     Args:
@@ -94,35 +92,42 @@ def small_crf(image: Tensor, f: Tensor, crf: CRF) -> Tensor:
     """
     h, w = f.shape[-2:]
     stride = image.shape[-2] / h
-    crf = replace(
-        crf, gaussian_sxy=crf.gaussian_sxy / stride, bilateral_sxy=crf.bilateral_sxy / stride
-    )
     colours = F.interpolate(image.to(f), size=(h, w), mode="bilinear", antialias=True) * 255
     with torch.autocast(f.device.type, enabled=False):
-        kernel = _kernel(colours, crf)
+        terms = _terms(colours, crf, stride)
         unary = f.clamp(CLIP, 1).log().flatten(2)
         q = unary.softmax(dim=1)
         for _ in range(crf.iterations):
-            q = (unary + q @ kernel).softmax(dim=1)
+            message = sum(weight * ((q / root) @ kernel) / root for weight, kernel, root in terms)
+            q = (unary + message).softmax(dim=1)
     return q.view_as(f)
 
 
-def _kernel(colours: Tensor, crf: CRF) -> Tensor:
-    """sum_k w_k K_k of every two places, (N, n, n), for colours (N, 3, h, w) in [0, 255]."""
+def _terms(colours: Tensor, crf: CRF, stride: float) -> list[tuple[float, Tensor, Tensor]]:
+    """Weight, kernel and root of its row sums, of each kernel that is not off.
+
+    Args:
+        colours: (N, 3, h, w) in [0, 255].
+        crf: its widths in pixels of a picture `stride` times as large.
+    """
     y, x = torch.meshgrid(*(torch.arange(side) for side in colours.shape[-2:]), indexing="ij")
-    places = torch.stack([y, x]).to(colours).flatten(1).T.expand(len(colours), -1, -1)
-    alike = torch.cat(
-        [places / crf.bilateral_sxy, colours.flatten(2).mT / crf.bilateral_srgb], dim=2
-    )
-    near = places[:1] / crf.gaussian_sxy
-    kernel = crf.bilateral_weight * _normalised(alike) if crf.bilateral_weight else 0.0
-    return kernel + crf.gaussian_weight * _normalised(near)
+    places = torch.stack([y, x], dim=-1).to(colours).flatten(0, 1) * stride
+    where = (places / crf.bilateral_sxy).expand(len(colours), -1, -1)
+    alike = torch.cat([where, colours.flatten(2).mT / crf.bilateral_srgb], dim=2)
+    near = places / crf.gaussian_sxy  # one matrix for all pictures
+    terms = []
+    for weight, features in ((crf.gaussian_weight, near), (crf.bilateral_weight, alike)):
+        if weight:
+            kernel = _kernel(features)
+            root = kernel.sum(dim=-1).clamp(min=FLOOR).sqrt()
+            terms.append((weight, kernel, root[..., None, :]))
+    return terms
 
 
-def _normalised(features: Tensor) -> Tensor:
-    """exp(-|f_i - f_j|^2 / 2) / sqrt(d_i d_j), d the row sums: (N, n, D) -> (N, n, n)."""
-    exact = "donot_use_mm_for_euclid_dist"  # by differences: no digits are lost
-    distance = torch.cdist(features, features, compute_mode=exact)
-    kernel = torch.exp(-distance.square() / 2)
-    root = kernel.sum(dim=2).clamp(min=FLOOR).sqrt()
-    return kernel / (root[:, :, None] * root[:, None, :])
+def _kernel(features: Tensor) -> Tensor:
+    """exp(-|f_i - f_j|^2 / 2), (..., n, D) -> (..., n, n), as one matrix product (`mean_field`)."""
+    centred = features - features.mean(dim=-2, keepdim=True)  # loses fewer digits
+    half = centred.square().sum(dim=-1, keepdim=True) / -2
+    one = torch.ones_like(half)
+    left, right = torch.cat([centred, half, one], -1), torch.cat([centred, one, half], -1)
+    return (left @ right.mT).exp_()
