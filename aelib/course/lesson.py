@@ -11,10 +11,8 @@ import os
 import re
 import shutil
 import tarfile
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from pathlib import Path
-
-from PIL import Image
 
 from ..pipeline.directory import COPY, SETTINGS, refuse_installed, runs_folder, stage_folders
 from ..pipeline.run import NOTEBOOKS, Run, RunError
@@ -98,21 +96,8 @@ def cleaned(file: Path) -> str:
             if "execution_count" in output:
                 output.execution_count = count
     text = nbformat.writes(node) + "\n"
-    if len(text.encode()) > LARGEST:  # photographs: 256 colours will do
-        for output in [output for cell in code for output in cell.outputs]:
-            if "image/png" in output.get("data", {}):
-                output.data["image/png"] = _in_256_colours(output.data["image/png"])
-        text = nbformat.writes(node) + "\n"
     _refuse_unfit(file, text)
     return text
-
-
-def _in_256_colours(png: str) -> str:
-    """A picture in base64 with a palette: a third of the size, if there is a photograph in it."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(b64decode(png))) as image:
-        image.convert("RGB").quantize(256).save(buffer, "PNG", optimize=True)
-    return b64encode(buffer.getvalue()).decode()
 
 
 def _tags(cell) -> list[str]:
