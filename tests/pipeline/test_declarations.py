@@ -110,7 +110,7 @@ def _watch(patch, found):
         WatchedSettings.read = set()
         call(stage, again, *of)
         if not done:
-            declared = {*stage.settings_read(run.settings)}
+            declared = {*stage.settings_read(run.settings, *of)}
             found.append((name, WatchedSettings.read, declared))
         WatchedSettings.read = outer  # a stage may ask for another one
 
@@ -125,7 +125,8 @@ def _watch(patch, found):
 
 def _records_what_is_declared(file, run):
     values = run.settings.to_json()
-    declared = stages.find(file.parent.name)[0].settings_read(run.settings)
+    maker, of = stages.find(file.parent.name)
+    declared = maker.settings_read(run.settings, *of)
     content = json.loads(file.read_text())
     assert content["settings"] == {name: values[name] for name in declared}, file
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def mined(steps: int) -> list[str]:
 
 
 def _classifier_reads(s: Settings, step: int) -> list[str]:
-    warm = s.start == "warm" and step > 1
+    warm = step > 1 and s.start == "warm"
     return ["data", *mined(step - 1), *([f"classifier-{step - 1}"] if warm else [])]
 
 
@@ -57,8 +58,9 @@ def _classifier_reads(s: Settings, step: int) -> list[str]:
     reads=_classifier_reads,
     settings=(
         *(*TRAIN, *TRAINING, "classifier_epochs", "last_layer_factor", "classification_loss"),
-        *("start", "pooling", "fill"),
+        "pooling",
     ),
+    also=lambda s, step: ("start", "fill") if step > 1 else (),
 )
 def train_classifier(run: Run, made: Path, step: int) -> None:
     """Makes `classifier-STEP`, trained on pictures without the regions of the steps before.
@@ -67,9 +69,7 @@ def train_classifier(run: Run, made: Path, step: int) -> None:
     """
     s, train = run.settings, pictures(run, "train")
     labels = torch.from_numpy(train.labels)
-    holes = {"regions": _before(run, step), "paint": _paint(run)}
-    erased = samples(s, train, lambda i: (labels[i].float(),), mean_pixel(run), **holes)
-
+    erased = samples(s, train, lambda i: (labels[i].float(),), mean_pixel(run), **_holes(run, step))
     pool = pooling(s)
 
     def loss(model: LargeFOV, image: Tensor, label: Tensor, progress: float) -> Tensor:
@@ -77,7 +77,7 @@ def train_classifier(run: Run, made: Path, step: int) -> None:
 
     torch.manual_seed(100 * s.seed + step)
     model = untrained(run, len(train.classes))
-    if s.start == "warm" and step > 1:
+    if step > 1 and s.start == "warm":
         model.load_state_dict(run.tensors(f"classifier-{step - 1}", "weights.safetensors"))
     numbers = recipe(s, s.classifier_epochs, s.last_layer_factor, step)
     losses = fit_resumably(model, erased, loss, numbers, made)
@@ -89,7 +89,8 @@ def train_classifier(run: Run, made: Path, step: int) -> None:
 @stage(
     "regions-{step}",
     reads=lambda s, step: ["data", *mined(step - 1), f"classifier-{step}"],
-    settings=(*TRAIN, "backbone", "cam_scale", "delta", "delta_rule", "fill"),
+    settings=(*TRAIN, "backbone", "cam_scale", "delta", "delta_rule"),
+    also=lambda s, step: ("fill",) if step > 1 else (),
 )
 def find_regions(run: Run, made: Path, step: int) -> None:
     """Makes `regions-STEP`: the thresholded CAMs of its classifier, on the pictures it trained on.
@@ -98,8 +99,7 @@ def find_regions(run: Run, made: Path, step: int) -> None:
     """
     s, train = run.settings, pictures(run, "train")
     fill = mean_pixel(run).float()
-    holes = {"regions": _before(run, step), "paint": _paint(run)}
-    erased = Samples(train, lambda i: (), fill=fill, **holes)
+    erased = Samples(train, lambda i: (), fill=fill, **_holes(run, step))
     images = (erased.erased(i) for i in range(len(train)))
     packed = {}
     pixels = np.zeros(len(train.classes), int)
@@ -115,10 +115,12 @@ def find_regions(run: Run, made: Path, step: int) -> None:
     write_json(made / "log.json", {"warnings": run.warn(made.stem, lost)})
 
 
-def _before(run: Run, step: int) -> Callable[[int], Tensor]:
-    """What the steps before this one mined of picture i, (C, H, W) bool."""
+def _holes(run: Run, step: int) -> dict[str, Any]:
+    """What the steps before this one mined, and what becomes of it: arguments of `Samples`."""
+    if step == 1:
+        return {}
     found = regions(run, step - 1)
-    return lambda i: torch.from_numpy(found[i])
+    return {"regions": lambda i: torch.from_numpy(found[i]), "paint": _paint(run)}
 
 
 def _paint(run: Run) -> fills.Painter | None:

@@ -39,7 +39,7 @@ class Stage:
         pattern: str,
         reads: Callable[..., list[str]],
         settings: Sequence[str],
-        also: Callable[[Settings], Sequence[str]],
+        also: Callable[..., Sequence[str]],
         function: Callable[..., None],
     ) -> None:
         self.pattern = pattern
@@ -70,7 +70,7 @@ class Stage:
             return
         if name not in _CHECKS:
             inputs.compare(run, "val" if "data-val" in reads else "train")
-        with run.making(name, reads, self.settings_read(run.settings)) as made:
+        with run.making(name, reads, self.settings_read(run.settings, *of)) as made:
             self._function(run, made, *of)
 
     def share(self, run: Run, *of: Any) -> bool:
@@ -79,7 +79,7 @@ class Stage:
         if not all(run.finished(read) for read in reads):
             return False
         values = run.settings.to_json()
-        settings = {name: values[name] for name in self.settings_read(run.settings)}
+        settings = {name: values[name] for name in self.settings_read(run.settings, *of)}
         hashes = manifest.hashes(run.directory, reads)
         return sharing.share(run.directory, self.name(*of), settings, hashes)
 
@@ -87,9 +87,9 @@ class Stage:
         """The folder's name, of this step or name."""
         return self.prefix + "".join(str(part) for part in of)
 
-    def settings_read(self, settings: Settings) -> tuple[str, ...]:
+    def settings_read(self, settings: Settings, *of: Any) -> tuple[str, ...]:
         """Names of all settings that the stage reads when they have these values."""
-        return tuple(dict.fromkeys((*self.settings, *self._also(settings))))
+        return tuple(dict.fromkeys((*self.settings, *self._also(settings, *of))))
 
     def reads(self, settings: Settings, *of: Any) -> list[str]:
         """The stages that it reads. With photographs all read `data`, which says what they were."""
@@ -111,7 +111,7 @@ def stage(
     pattern: str,
     reads: Callable[..., list[str]] = lambda settings, *of: [],
     settings: Sequence[str] = (),
-    also: Callable[[Settings], Sequence[str]] = lambda settings: (),
+    also: Callable[..., Sequence[str]] = lambda settings, *of: (),
 ) -> Callable[[Callable[..., None]], Stage]:
     """Turns function(run, made, ...) into a `Stage`.
 
@@ -119,8 +119,8 @@ def stage(
         pattern: its folder's name, see `Stage`.
         reads: reads(settings, ...) -> names of the stages it reads.
         settings: names of the settings it reads.
-        also: also(settings) -> names of those that it reads only where another one asks for it: it
-            is shared across their values where none does.
+        also: also(settings, ...) -> names of those that it reads only in some steps, or where
+            another setting asks for it: it is shared across their values where none does.
     """
 
     def declare(function: Callable[..., None]) -> Stage:

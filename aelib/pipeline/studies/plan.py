@@ -134,7 +134,7 @@ def closure(settings: Settings, stage: str) -> tuple[str, ...]:
 def identity(settings: Settings, stage: str) -> str:
     """What a stage is made from, its settings and what it reads: equal ones can be shared."""
     maker, of = stages.find(stage)
-    own = [(name, getattr(settings, name)) for name in maker.settings_read(settings)]
+    own = [(name, getattr(settings, name)) for name in maker.settings_read(settings, *of)]
     reads = [identity(settings, read) for read in maker.reads(settings, *of)]
     return hashlib.sha256(repr((stage, own, reads)).encode()).hexdigest()
 
