@@ -114,7 +114,8 @@ class VOC:
                 problems += [] if wrong else [f"{name}: {error}"]
             shared = {item.id for item in items} & validation if split != "val" else set()
             rule = "what is trained on cannot be scored on"
-            problems += [f"{image} is in {name} and in val: {rule}" for image in sorted(shared)]
+            both = f"{name} and in {self.lists.get('val')}"
+            problems += [f"{image} is in {both}: {rule}" for image in sorted(shared)]
         everything = {item.id: item for items in chosen.values() for item in items}
         jobs = [(item.photo, item.mask, len(CLASSES)) for item in everything.values()]
         seen = dict(zip(everything, look_at_all(jobs, workers, progress), strict=True))

@@ -145,18 +145,14 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise ValueError(f"{file}: there is no such file of weights")
     try:
         content = _content(file)
-    except UnpicklingError as error:
-        what = (
-            f"it is {kind_of(file)}" if _foreign(file) else "it holds other objects, perhaps code"
-        )
-        raise ValueError(
-            f"{file} is no torch file of plain tensors: {what}, and was not unpickled. "
-            "If you trust it, save its state_dict() anew as safetensors"
-        ) from error
     except Exception as error:  # a damaged file raises nearly anything
-        what = "it is damaged, or of another format"
-        if _foreign(file):
-            what = f"it is {kind_of(file)}"
+        if isinstance(error, UnpicklingError) and _pickled(file):
+            raise ValueError(
+                f"{file} is no torch file of plain tensors: it holds other objects, perhaps code, "
+                "and was not unpickled. If you trust it, save its state_dict() anew as safetensors"
+            ) from error
+        kind = kind_of(file)
+        what = f"it is {kind}" if kind else "it is damaged, or of another format"
         raise ValueError(f"{file} cannot be read as weights; {what} ({error})") from error
     tensors = content if _by_name(content) else _nested(content)
     if tensors is None:
@@ -167,8 +163,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _foreign(file: Path) -> bool:
-    return kind_of(file) not in ("", "a ZIP archive")  # a torch file is a ZIP archive
+def _pickled(file: Path) -> bool:
+    """Whether it begins as a torch file does: a ZIP archive, or a pickle of protocol 2 or later."""
+    with open(file, "rb") as content:
+        return content.read(2)[:1] in (b"P", b"\x80")
 
 
 def _by_name(content: Any) -> bool:

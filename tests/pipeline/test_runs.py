@@ -244,7 +244,7 @@ def test_images_are_checked_all_at_once_and_decoded_only_on_access(run, monkeypa
         run.images("many", ("3", "0", "2"))
     with pytest.raises(RunError, match=r"holds no 4\.png"):
         run.images("many", ("3", "4"))
-    damaged_since = r"2\.png cannot be read as a picture .*delete the folder"
+    damaged_since = r"2\.png cannot be read as a picture.*delete the folder"
     with pytest.raises(RunError, match=damaged_since):
         images[2]
 

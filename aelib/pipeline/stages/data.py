@@ -15,7 +15,7 @@ from ...datasets.summary import Summary
 from ...datasets.unused import Unused
 from ...models import LargeFOV
 from ...support.errors import InputError
-from ...support.files import ROOT, refuse, write_json
+from ...support.files import ROOT, write_json
 from ...support.progress import progress
 from ..run import Run
 from . import inputs
@@ -91,7 +91,6 @@ def check_inputs(run: Run) -> None:
             check_maps(ROOT / s.saliency_maps, _readable(run), s.workers)
     if problems:
         raise InputError("\n".join(problems))
-    _refuse_shared(run)
     _tell(run, found)
     run.inputs.summary = found
 
@@ -152,11 +151,3 @@ def _readable(run: Run) -> dict[str, tuple[int, int]]:
             with suppress(ValueError, FileNotFoundError):
                 known[name] = full_sizes(train.images[i : i + 1])[0]
     return known
-
-
-def _refuse_shared(run: Run) -> None:
-    """VOC's lists may share pictures, whatever their names; those of a folder cannot."""
-    s, data = run.settings, inputs.dataset(run)
-    names = sorted({*data.pictures("train").ids} & {*data.pictures("val").ids})
-    shared = [f"{name} is trained on and scored on" for name in names]
-    refuse(f"picture(s) are in {s.train_list} and in {s.val_list}", shared)
