@@ -44,8 +44,8 @@ def test_evaluate_prints_the_table_and_writes_the_numbers(folders, capsys):
     assert scores["per_class"] == {"0": 1 / 2, "1": 1 / 2, "2": None}
     assert scores["matrix"] == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == ["    0  50.00", "    1  50.00", "    2 nowhere"]
-    assert lines[3] == " mIoU  50.00 %, 1 images, list list.txt"
+    assert lines[2:5] == ["    0  50.00", "    1  50.00", "    2 nowhere"]
+    assert lines[5] == " mIoU  50.00 %, 1 images, list list.txt"
 
 
 def test_evaluate_refuses_what_is_wrong_with_its_message_and_status_2(folders, capsys):
