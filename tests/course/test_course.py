@@ -64,6 +64,7 @@ def test_every_notebook_gives_the_same_outputs_again(course):
         "pytest",
         "--nbval",
         "--nbval-cell-timeout=120",
+        f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval.cfg'}",
         "-q",
         "-p",
         "no:cacheprovider",

@@ -182,6 +182,7 @@ def test_committed_outputs_come_again_from_the_shipped_run(tmp_path):
         "pytest",
         "--nbval",
         "--nbval-cell-timeout=120",
+        f"--nbval-sanitize-with={ROOT / 'tests' / 'nbval.cfg'}",
         "-q",
         "-p",
         "no:cacheprovider",
