@@ -16,7 +16,7 @@ test-fast: .venv/test-ready  ## what one runs while writing: no notebook, no who
 
 test-long: .venv/test-ready  ## reliability at length: kills, full disks, damage, fuzzing, every planted wrong answer
 	$(BIN)/uv pip install --quiet --python $(BIN)/python atheris==3.0.0 || echo "atheris could not be installed: its fuzzing is skipped"
-	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/reliability tests/pipeline tests/course/test_exercises.py tests/course/test_grade.py tests/course/test_lab.py \
+	AELIB_LONG=1 $(BIN)/python -m pytest tests/long tests/reliability tests/pipeline tests/course/test_exercises.py tests/course/test_grade.py tests/course/test_lab.py tests/course/test_course.py \
 	  tests/paper/test_training.py
 
 audit: .venv/ready  ## known vulnerabilities of the pinned packages; asks PyPI's advisory data, so it needs the internet

@@ -1,6 +1,7 @@
 """The whole course at smoke scale: the notebooks through papermill, then each under nbval."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -91,6 +92,7 @@ def test_a_second_run_skips_every_stage_and_changes_nothing(course):
     assert before == {f: f.read_bytes() for f in before}
 
 
+@pytest.mark.skipif("AELIB_LONG" not in os.environ, reason="make test-long: minutes")
 def test_the_whole_course_runs_from_another_run_and_trains_nothing_for_a_threshold_at_test(course):
     command = [sys.executable, "-m", "aelib", "run", "--from", str(course)]
     done = subprocess.run(
