@@ -3,6 +3,7 @@
 test_fuzz.py tries damaged files on each reader.
 """
 
+import ast
 import hashlib
 import io
 import json
@@ -35,7 +36,6 @@ FORBIDDEN = "|".join(
     [
         r"\bimport pickle",
         r"\bfrom pickle(?! import UnpicklingError\n)",
-        r"allow_pickle=True",
         r"\byaml\.",
         r"\bexec\(",
         r"(?<![.\w])eval\(",
@@ -55,6 +55,9 @@ def test_no_source_unpickles_or_evaluates():
         assert not re.search(FORBIDDEN, text), file
         for call in re.findall(r"torch\.load\(.*", text):
             assert "weights_only=True" in call, file
+        if file.suffix == ".py":  # a message may tell a reader how to load what we do not
+            calls = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Call)]
+            assert not any(word.arg == "allow_pickle" for one in calls for word in one.keywords)
 
 
 class Evil:

@@ -22,6 +22,7 @@ MADE = {"data": ["log.json"], "data-val": ["log.json"]}
 MADE |= {f"classifier-{k}": TRAINED for k in (1, 2)}
 MADE |= {f"regions-{k}": ["regions.safetensors", "log.json"] for k in (1, 2)}
 MADE |= {"saliency": MAPS, "pseudo-masks-1": MAPS, "pseudo-masks-2": MAPS, "refined": PICTURES}
+MADE |= {"warmup": ["state.safetensors", "state.json", "log.json"]}
 MADE |= {f"network-{name}": TRAINED for name in NETWORKS}
 MADE |= {f"scores-mined-{step}": ["scores.json"] for step in (1, 2)}
 MADE |= {f"scores-{name}": ["confusions.safetensors", "scores.json"] for name in NETWORKS}

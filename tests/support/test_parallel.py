@@ -14,9 +14,11 @@ import pytest
 from aelib.support.parallel import in_order
 
 AT_WORK = """
-import time
+import signal, time
 from aelib.support.parallel import in_order
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup may have started the tests
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if __name__ == "__main__":
     for number, _ in enumerate(in_order(time.sleep, ((0.2,) for _ in range(500)), workers=2)):
         print(number, flush=True)

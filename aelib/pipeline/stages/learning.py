@@ -43,7 +43,7 @@ def train_network(run: Run, name: str) -> None:
         ValueError: there is no network of this name.
     """
     maker, of = find(f"network-{name}")
-    if "warmup" in maker.reads(run.settings, *of) and not run.finished(f"network-{name}"):
+    if "warmup" in maker.reads(run.settings, *of):
         warm_up(run)
     maker(run, *of)
 
