@@ -126,7 +126,8 @@ def test_an_uploaded_photograph_joins_the_others_and_a_bad_one_is_named(photos, 
     monkeypatch.setattr(skin, "live", lambda: True)
     val = stages.pictures(photos, "val")
     made = widget(photos, dict(zip(val.ids, val.images, strict=True)))
-    (button, said), picture = made.children[0].children, made.children[1].children[0]
+    (button, said), controls = made.children[0].children, made.children[1].children[0]
+    picture = controls.children[0]
     content = BytesIO()
     Image.fromarray(val.images[0]).save(content, "PNG")
     file = {"name": "mine.png", "type": "", "size": 1, "last_modified": datetime.now()}
