@@ -94,7 +94,8 @@ def _problem(photo: Path, before: Sequence[Path], out: Path) -> str:
     """What is wrong with a photograph; "" if nothing is."""
     if photo.is_dir():
         return f"{photo} is a folder: give the pictures in it, such as {photo / '*.jpg'}"
-    same = [other for other in before if other.stem == photo.stem]
+    # some disks take Cat and cat for one name
+    same = [other for other in before if other.stem.casefold() == photo.stem.casefold()]
     if same:
         return f"{photo}: its answer would replace that of {same[0]}, which has the same name"
     answers = (out / f"{photo.stem}.png", out / f"{photo.stem}-overlay.jpg")

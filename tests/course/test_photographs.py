@@ -229,6 +229,16 @@ def test_no_photograph_is_overwritten(shipped, photo, capsys):
     assert "would be overwritten" in capsys.readouterr().err and photo.read_bytes() == before
 
 
+def test_names_that_some_disks_take_for_one_are_refused(shipped, tmp_path, capsys):
+    files = [tmp_path / name for name in ("Cat.jpg", "cat.png")]
+    for file in files:
+        Image.new("RGB", (40, 30)).save(file)
+    assert main(["predict", "--out", str(tmp_path / "out"), *map(str, files)]) == 1
+    assert f"aelib: {files[1]}: its answer would replace that of {files[0]}" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_network_that_is_not_there_is_named(shipped, photo, capsys):
     assert main(["predict", "--network", "AE-step9", str(photo)]) == 2
     assert "lacks network-AE-step9" in capsys.readouterr().err
