@@ -86,9 +86,7 @@ def _upload(take: Callable[[str, np.ndarray], None], longest: int) -> ipywidgets
     """Returns a button that reads a photograph for take(name, image), or says what is wrong."""
     words = "your photograph"
     wide = {"width": "max-content"}
-    button = ipywidgets.FileUpload(
-        accept="image/*", multiple=False, description=words, layout=wide
-    )
+    button = ipywidgets.FileUpload(accept="image/*", multiple=False, description=words, layout=wide)
     said = ipywidgets.HTML("JPEG, PNG or WebP; it stays on the machine that runs this notebook.")
 
     def chosen(change: Any) -> None:
