@@ -22,15 +22,14 @@ def add(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--out", metavar="DIR", type=Path, help="default: runs/PROFILE")
     begin = "begin with a run that is there: what the settings do not change is shared with it"
     run.add_argument("--from", dest="parent", metavar="RUN", type=Path, help=begin)
-    run.add_argument(
-        "-p",
-        nargs="+",
-        metavar=("NAME", "VALUE"),
-        action="append",
-        default=[],
-        help="a setting, also as NAME=VALUE; see `python -m aelib settings`",
-    )
+    add_settings(run, "a setting, also as NAME=VALUE; see `python -m aelib settings`")
     run.set_defaults(do=_run)
+
+
+def add_settings(command: argparse.ArgumentParser, words: str) -> None:
+    """Add `-p`, which `overrides` reads, with these words as its help."""
+    pair = {"nargs": "+", "metavar": ("NAME", "VALUE")}
+    command.add_argument("-p", **pair, action="append", default=[], help=words)
 
 
 def overrides(given: list[list[str]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 
 from ...support.errors import InputError
-from .run import overrides
+from .run import add_settings, overrides
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -15,14 +15,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     study.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="K")
     address = "of a Dask scheduler whose workers see these files; default: this machine's cores"
     study.add_argument("--scheduler", default="", metavar="ADDRESS", help=address)
-    study.add_argument(
-        "-p",
-        nargs="+",
-        metavar=("NAME", "VALUE"),
-        action="append",
-        default=[],
-        help="a setting of every run, also as NAME=VALUE",
-    )
+    add_settings(study, "a setting of every run, also as NAME=VALUE")
     study.set_defaults(do=_study)
 
 
