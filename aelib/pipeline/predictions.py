@@ -59,9 +59,9 @@ def predict(
             good.append(photo)
     images = Lazy(partial(read_photo, longest=run.settings.longest_side), good)
     if good:
-        answers = stages.answer(run, images, name)
-        confidences = stages.confidences(run, images).tolist()
-        for photo, q, v in zip(good, answers, confidences, strict=True):
+        confidences = stages.confidences(run, images)
+        answers = stages.answer(run, images, name, confidences)
+        for photo, q, v in zip(good, answers, confidences.tolist(), strict=True):
             yield _written(run, photo, q, v, out)
 
 

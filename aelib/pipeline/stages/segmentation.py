@@ -129,8 +129,13 @@ def prohibited(s: Settings, f: Iterable[Tensor], v: Tensor) -> tuple[Iterable[Te
     return f, psl.allowed(v, s.prohibit_threshold).numpy()
 
 
-def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.ndarray]:
+def answer(
+    run: Run, images: Sequence[np.ndarray], name: str, v: Tensor | None = None
+) -> Iterator[np.ndarray]:
     """The whole method at test: a network, prohibition by v, CRF.
+
+    Args:
+        v: the pictures' `confidences`, where they are known already.
 
     Returns:
         (C + 1, H, W) float32 in [0, 1] for each picture: argmax is the answer.
@@ -139,7 +144,7 @@ def answer(run: Run, images: Sequence[np.ndarray], name: str) -> Iterator[np.nda
         RunError: the run lacks the network; at once, before a picture is looked at.
     """
     model = network(run, name)
-    v = confidences(run, images)
+    v = confidences(run, images) if v is None else v
     f, present = prohibited(run.settings, probabilities(run, model, images), v)
     pairs = refined(run, images, f, present)
     return (q for _, q in pairs)
