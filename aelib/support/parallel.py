@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: One thread a process, for libraries that are yet to be loaded.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _AHEAD = 4  # jobs a worker that are submitted before their results are asked for
 _DIED = (
     "a worker process died: out of memory, or a script without "
@@ -58,7 +59,8 @@ def in_order(function: Callable[..., Any], jobs: Iterable[tuple], workers: int) 
 
 
 def _submit(workers: int, function: Callable[..., Any], job: tuple) -> Future:
-    with _one_thread_each():  # a worker starts when a job comes and none is idle
+    # a worker starts when a job comes and none is idle; its libraries read this when they load
+    with environment(**ONE_THREAD):
         try:
             return _pool(workers).submit(function, *job)
         except BrokenProcessPool:  # what was asked of it before says so itself
@@ -89,15 +91,13 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """One thread a worker: their libraries read this when they load; ours have read it already."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def environment(**changes: str) -> Iterator[None]:
+    """Environment variables set for a while; at the end all are as they were, whoever set them."""
+    before = dict(os.environ)
+    os.environ.update(changes)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -91,6 +91,14 @@ def test_files_hold_settings_versions_and_every_number(content, folder):
     assert {line["background_threshold"] for line in lines} == {"0.4", "0.3"}
 
 
+def test_a_cluster_leaves_this_process_as_it_was(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    with connected(workers=1) as client:
+        assert client.submit(os.environ.get, "OMP_NUM_THREADS").result() == "1"
+    assert dict(os.environ) == before
+
+
 def test_a_second_call_makes_nothing_again(content, client, folder):
     before = made(folder)
     assert computed(client, folder, CELLS)["rows"] == content["rows"]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ...support.errors import InputError
+from ...support.parallel import environment
 from .cells import failure, run_quietly
 from .plan import Job
 
@@ -35,6 +36,7 @@ def connected(address: str = "", workers: int = 0) -> Iterator[Any]:
     options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
     number = workers or os.cpu_count() or 1
     with (
+        environment(),  # Dask sets its workers' variables, one thread among them, in this process
         LocalCluster(n_workers=number, silence_logs="CRITICAL", **options) as local,
         Client(local) as client,
     ):
