@@ -154,6 +154,7 @@ def _crf(bilateral: tuple[float, ...], gaussian: tuple[float, ...]) -> Cell:
 
 
 def _test() -> list[Cell]:
+    again = "scores-AE+PSL++"
     return [
         Cell("default"),
         *_sweep("prohibit_threshold", 0.0, 0.05, 0.2, 0.4),
@@ -162,7 +163,10 @@ def _test() -> list[Cell]:
         _crf((4.0, 121.0, 5.0), (3.0, 3.0)),  # L2G's
         _crf((4.0, 17.0, 3.0), (3.0, 0.25)),  # the last two for pictures a quarter as wide
         _crf((4.0, 30.0, 5.0), (3.0, 0.75)),
-        Cell("PSL++", "scores-AE+PSL++"),
+        Cell("PSL++", again),
+        Cell("PSL++, warm-up 0.75", again, {"psl_warmup": 0.75}, "PSL++"),
+        Cell("PSL++, S only", again, {"network_loss": "S"}, "PSL++"),
+        Cell("PSL++, 12 epochs", again, {"network_epochs": 12}, "PSL++"),  # default: 6
         Cell("PSL++ twice", "scores-AE+PSL+++"),
         Cell("full supervision", "scores-full supervision"),
     ]
