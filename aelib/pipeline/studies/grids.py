@@ -63,7 +63,7 @@ def _question() -> list[Cell]:
 
 def _temperature() -> list[Cell]:
     """On val; on training pictures, where T is chosen; PSL's gain at each T; how sure f is."""
-    cells = _both("T 1", "T 1")
+    cells = _both("T 1", "T 1", crf_temperature=1.0)
     for value in (1.5, 2.0, 3.0, 5.0):
         changes = {"crf_temperature": value}
         cells += _both(f"T {value:g}", "T 1", **changes)
@@ -176,7 +176,7 @@ def _reduced() -> list[Cell]:
     """Only scores are made, on networks that a finished run has."""
     cells = [
         *_both("default"),
-        *_both("T 2", crf_temperature=2.0),
+        *_both("T 1", crf_temperature=1.0),
         *_both("weigh", prohibition="weigh"),
     ]
     for value in (0.0, 0.2):
