@@ -16,14 +16,19 @@ SHIPPED = ROOT / "data" / "studies"
 def load(name: str) -> dict[str, Any]:
     """The content of a study's JSON, as shipped in data/studies; without numbers where it is not.
 
+    Args:
+        name: a study's, or STUDY-PROFILE of another profile than `study`.
+
     Raises:
         InputError: there is no such study.
     """
-    study, file = find(name), SHIPPED / f"{name}.json"
+    study, _, profile = name.partition("-")
+    study, file = find(study).name, SHIPPED / f"{name}.json"
     if file.exists():
         return read_json(file)
-    print(f"no {file.name} is shipped; `python -m aelib study {name}` computes it")
-    return {"study": study.name, "summary": [], "rows": [], "settings": {}}
+    command = f"python -m aelib study {study}" + (f" --profile {profile}" if profile else "")
+    print(f"no {file.name} is shipped; `{command}` computes it")
+    return {"study": study, "summary": [], "rows": [], "settings": {}}
 
 
 def reduced_summary(run: Run) -> list[dict[str, Any]]:

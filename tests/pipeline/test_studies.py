@@ -81,11 +81,11 @@ def test_a_failed_cell_is_told_and_loses_no_other(content):
 
 
 def test_files_hold_settings_versions_and_every_number(content, folder):
-    written = json.loads((folder / "studies" / "small.json").read_text())
+    written = json.loads((folder / "studies" / "small-smoke.json").read_text())
     assert written == json.loads(json.dumps(content))
     assert written["versions"]["torch"] and written["machine"]["cores"]
     assert written["settings"]["train_images"] == LIVELY["train_images"]
-    with open(folder / "studies" / "small.csv") as file:
+    with open(folder / "studies" / "small-smoke.csv") as file:
         lines = list(csv.DictReader(file))
     assert [float(line["value"]) for line in lines] == [row["value"] for row in content["rows"]]
     assert {line["background_threshold"] for line in lines} == {"0.4", "0.3"}

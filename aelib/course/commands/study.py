@@ -33,5 +33,6 @@ def _study(options: argparse.Namespace) -> int:
         raise InputError("-p seed, workers: give --seeds; a cell has one process")
     content = study.run_study(chosen, options.profile, options.seeds, options.scheduler, **settings)
     print(table.text(content["summary"]))
-    print(f"{len(content['rows'])} numbers in {study.place(chosen, '.csv')} and beside it, .json")
+    file = study.place(chosen, options.profile, ".csv")
+    print(f"{len(content['rows'])} numbers in {file} and beside it, .json")
     return 1 if content["failed"] else 0

@@ -123,16 +123,18 @@ def _content(
     }
 
 
-def place(study: Study, suffix: str) -> Path:
-    """Where a study's table lies."""
-    return runs_folder() / "studies" / f"{study.name}{suffix}"
+def place(study: Study, profile: str, suffix: str) -> Path:
+    """Where a study's table lies: NAME, or NAME-PROFILE of another profile than `study`."""
+    name = study.name if profile == "study" else f"{study.name}-{profile}"
+    return runs_folder() / "studies" / f"{name}{suffix}"
 
 
 def write_files(study: Study, content: dict[str, Any]) -> None:
-    """Write NAME.csv, the rows, and NAME.json, all of it."""
+    """Write the rows as CSV, and all of it as JSON; see `place`."""
+    profile = content["settings"]["profile"]
     table = tidy(content["rows"], study, content["settings"])
-    write_whole(place(study, ".csv"), table.encode())
-    write_json(place(study, ".json"), content)
+    write_whole(place(study, profile, ".csv"), table.encode())
+    write_json(place(study, profile, ".json"), content)
 
 
 class _Report:
