@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 from ..support.files import plain
-from ..support.kinds import kind_of
 from .found import PHOTO_SUFFIXES
 
 _UTF_8 = "save it in UTF-8 (Excel: 'CSV UTF-8'; Notepad: Encoding)"
@@ -27,9 +26,9 @@ def read_text(file: Path) -> str:
         raise
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error})") from error
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content:
-        kind = kind_of(file) or "UTF-16"  # Excel's own format is a ZIP archive
-        raise ValueError(f"{file} cannot be read as text: it is {kind}; {_UTF_8}")
+    zeros = content.count(b"\0")  # of UTF-16 about every second byte
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or 0 < len(content) < 3 * zeros:
+        raise ValueError(f"{file} cannot be read as text: it is UTF-16; {_UTF_8}")
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
