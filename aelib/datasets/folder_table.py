@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..support.files import nearest, plain
+from ..support.kinds import pruned
 from .found import missing, with_suffix
 from .lists import read_text
 from .selection import Item, seeded
@@ -78,11 +79,14 @@ def read_listing(root: Path, seed: int, val_share: float) -> Listing:
 
 def _rows(file: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
     """(line, column -> value) of the table, and what is wrong with it as a table."""
+    root = file.parent
     try:
         lines, comma = _cells(read_text(file))
     except FileNotFoundError:
         rule = "a table with the columns file and labels (separated by semicolons), optionally"
-        return [], [f"{missing(file)}: {rule} split"]
+        others = [name for name in pruned(root) if name.startswith("labels.")]
+        said = f" ({others[0]} is there: save it as CSV UTF-8)" if others else ""
+        return [], [f"{missing(file)}{said}: {rule} split"]
     except ValueError as error:
         return [], [str(error)]
     except csv.Error as error:
@@ -118,9 +122,9 @@ def _cells(text: str) -> tuple[list[tuple[int, list[str]]], str]:
     first line ("sep=;"), and adds empty columns. Raises csv.Error.
     """
     first, _, rest = text.partition("\n")
-    named = re.fullmatch(r"sep=(.)\s*", first.casefold())
+    named = re.fullmatch(r'"?sep=(.)"?\s*', first.casefold())
     header = rest.partition("\n")[0] if named else first
-    comma = named[1] if named else next((c for c in ",;\t" if c in header), ",")
+    comma = named[1] if named else next((c for c in ",;\t|" if c in header), ",")
     body = rest if named else text
     reader = csv.reader(StringIO(body, newline=""), strict=True, delimiter=comma)
     lines = []

@@ -24,7 +24,10 @@ def with_suffix(folder: Path, stem: str, suffixes: tuple[str, ...]) -> Path:
 def missing(file: Path) -> str:
     """Says that a file is missing, and what of nearly that name is there."""
     if not file.parent.is_dir():
-        return f"{file} is missing: there is no folder {file.parent.name}"
+        name = file.parent.name
+        near = [other for other in pruned(file.parent.parent) if other.casefold() == name]
+        also = f" ({near[0]} is there)" if near else ""
+        return f"{file} is missing: there is no folder {name}{also}"
     there = _by_stem(file.parent, file.parent.stat().st_mtime_ns)
     stem = file.name.casefold()
     near = there.get(stem) or there.get(_stem(stem))

@@ -7,6 +7,9 @@ from pathlib import Path
 from ..support.files import plain
 from .found import PHOTO_SUFFIXES
 
+_UTF_8 = "save it in UTF-8 (Excel: 'CSV UTF-8'; Notepad: Encoding)"
+#: A mark lies also in the middle, where files were joined; copies from web pages hold the others.
+_UNSEEN = dict.fromkeys(map(ord, "\ufeff\u200b\u200e\u200f\u2060"))
 _MARKED = re.compile(r"(.*\S)(\s+)(-1|0|1)")  # "ID  1": ImageSets/Main; "ID -1": psa
 
 
@@ -23,13 +26,15 @@ def read_text(file: Path) -> str:
         raise
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error})") from error
+    zeros = content.count(b"\0")  # of UTF-16 about every second byte
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff") or 0 < len(content) < 3 * zeros:
+        raise ValueError(f"{file} cannot be read as text: it is UTF-16; {_UTF_8}")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode()
     except UnicodeDecodeError as error:
-        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
-        found = "it is UTF-16" if wide else f"byte {content[error.start]:#x} is no UTF-8"
-        cure = "save it in UTF-8 (Excel: 'CSV UTF-8'; Notepad: Encoding)"
-        raise ValueError(f"{file} cannot be read as text: {found}; {cure}") from error
+        found = f"byte {content[error.start]:#x} is no UTF-8"
+        raise ValueError(f"{file} cannot be read as text: {found}; {_UTF_8}") from error
+    return text.translate(_UNSEEN)
 
 
 def read_ids(file: Path) -> tuple[list[str], list[str]]:
@@ -72,8 +77,9 @@ def _unmarked(lines: list[str]) -> list[str]:
 
 def _id(line: str) -> str:
     """The id in a line: of two paths, or two names of one picture, the first one's."""
-    columns = re.split(r"[\s,]+(?=\S*/)", line)
-    words = re.split(r"[\s,]+", line)
+    path = line.replace("\\", "/")
+    columns = re.split(r"[\s,]+(?=\S*/)", path)
+    words = re.split(r"[\s,]+", path)
     if len(columns) == 1 and len(words) == 2 and len({_stem(word) for word in words}) == 1:
         columns = words
     first = columns[0]

@@ -49,7 +49,7 @@ def read_upright(file: Path, longest: int = 0) -> tuple[np.ndarray, int]:
     """`read_photo`, and the EXIF orientation that it was stored in: 1 (upright) to 8."""
     with picture(Path(file), *FORMATS) as image:
         orientation = _orientation(image)
-        turn = _UPRIGHT.get(orientation)
+        turn = _UPRIGHT.get(orientation) if _to_turn(image) else None
         image.load()
         if image.mode == "F":
             raise ValueError("its pixels are fractions, whose range nobody knows: save 8 bits")
@@ -74,7 +74,8 @@ def size_of(file: Path, longest: int = 0) -> tuple[int, int]:
         FileNotFoundError, ValueError: as `read_photo`; damage behind the header is not seen.
     """
     with picture(Path(file), *FORMATS) as image:
-        size = image.size[::-1] if _orientation(image) >= 5 else image.size
+        turned = _to_turn(image) and _orientation(image) >= 5
+        size = image.size[::-1] if turned else image.size
         return reduced(size, longest)[::-1]
 
 
@@ -91,9 +92,11 @@ def shrunk(image: Image.Image, longest: int, how: Image.Resampling) -> Image.Ima
     return image if size == image.size else image.resize(size, how)
 
 
+def _to_turn(image: Image.Image) -> bool:
+    return image.format != "TIFF"  # Pillow turns it itself
+
+
 def _orientation(image: Image.Image) -> int:
-    if image.format == "TIFF":  # Pillow turns it itself
-        return 1
     try:
         with warnings.catch_warnings(action="ignore"):
             value = image.getexif().get(ExifTags.Base.Orientation, 1)

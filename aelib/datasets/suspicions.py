@@ -11,8 +11,8 @@ from .selection import Item
 
 _RARE = 0.1  # share of masks that disagree with the labels: of VOC and SBD some 7 % do
 _NOTHING = {"none", "nothing", "empty", "negative", "no", "nan", "null", "n/a", "na", "-", "other"}
-_BETWEEN = r"[,|/\t\[\]{}]"  # what other tables write between labels, or around them
-_JOINTS = r"[\s,|/&+:_-]+"
+_BETWEEN = r"[,|/\t\[\]{}<>\\，、；｜]"  # what other tables write between labels, or around them
+_JOINTS = r"(?:[\W_]|and|und|et|y)+"  # what may stand between the names of two other classes
 
 
 def joined(names: Collection[str], listed: Collection[str] = ()) -> list[str]:
@@ -24,12 +24,19 @@ def joined(names: Collection[str], listed: Collection[str] = ()) -> list[str]:
     """
     problems = []
     for name in sorted({*names} - {*listed}):
-        parts = [part for part in re.split(_JOINTS, name) if part]
-        of_others = len(parts) > 1 and {*parts} <= {*names}
-        if re.search(_BETWEEN, name) or of_others:
+        if re.search(_BETWEEN, name) or _of_others(name, names):
             cure = "separate labels by semicolons: cat;dog"
             problems.append(f"class {name!r} looks like several labels in one; {cure}")
     return problems
+
+
+def _of_others(name: str, names: Collection[str]) -> bool:
+    """Whether a name is made of other names, and of nothing but what stands between them."""
+    others = sorted({*names} - {name}, key=len, reverse=True)
+    if not others:
+        return False
+    either = "|".join(map(re.escape, others))
+    return bool(re.fullmatch(f"(?:{either})(?:{_JOINTS}(?:{either}))+", name, re.IGNORECASE))
 
 
 def classes(labels: Sequence[frozenset[str]], kept: Sequence[str]) -> list[str]:
@@ -69,6 +76,17 @@ def no_labels(labels: Iterable[Collection[int]], where: str) -> list[str]:
     return [f"{where} hold no label but 0 and 255, and 255 is not counted; {cure}"]
 
 
+def no_background(labels: Iterable[Collection[int]], where: str) -> list[str]:
+    """Masks of which none holds 0, and some hold 255: background is to be 0."""
+    found = frozenset[int]().union(*labels)
+    if 0 in found or IGNORE not in found:
+        return []
+    cure = "is it background? write that as 0 (mask[mask == 255] = 0)"
+    return [
+        f"{where} hold no 0, background, and {IGNORE} in its place, which is not counted; {cure}"
+    ]
+
+
 def turned_grey(labels: set[int], known: set[int], where: str) -> list[str]:
     """Grey label maps whose numbers are the brightness of VOC's colours."""
     greys = as_grey(labels, known)
@@ -99,6 +117,7 @@ def masks(items: Sequence[Item], seen: Sequence[Seen], known: Sequence[str]) -> 
     if not pairs:
         return []
     return [
+        *no_background([look.labels for _, look in pairs], "the masks"),
         *_never(pairs, known),
         *_disagreeing(pairs, known),
         *_moved(pairs),

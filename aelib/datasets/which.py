@@ -33,6 +33,8 @@ def _kind(root: Path) -> str:
         raise InputError(f"{what}: which is meant? --dataset voc or --dataset folder says so")
     if own:
         return "folder"
+    if root.is_file():
+        raise InputError(f"{root} is a file, no folder: an archive must be unpacked")
     if not devkit and root.is_dir():
         if root.resolve().name in ("VOCdevkit", "VOC2012"):
             devkit_of(root)  # says which folder is to be named

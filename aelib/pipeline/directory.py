@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,22 @@ def begin(directory: Path, settings: Settings) -> None:
         write_json(directory / name, settings.to_json())
 
 
+def empty(directory: Path) -> bool:
+    """Whether nothing was made with a run's settings: they may still become others."""
+    return not stage_folders(directory) and not (directory / ORIGIN).exists()
+
+
+def forget(directory: Path) -> None:
+    """Remove the settings of a run whose inputs were refused before it made anything.
+
+    They would refuse the mended ones. A run whose lock somebody holds is left as it is.
+    """
+    with suppress(RunError), hold(directory, "stage", "its settings"):
+        if empty(directory):
+            for name in (SETTINGS, COPY):
+                (directory / name).unlink(missing_ok=True)
+
+
 def read_settings(file: Path) -> Settings:
     """The settings in a run's settings.json.
 
@@ -83,10 +99,11 @@ def read_settings(file: Path) -> Settings:
 
 def refuse_strange(directory: Path) -> None:
     """Raises RunError unless a new run may begin here: in no folder, or in an empty one."""
-    torn = {COPY, f".{COPY}.tmp", f".{SETTINGS}.tmp"}  # all that a kill at the beginning can leave
+    # all that a kill at the beginning can leave, or inputs that were refused
+    left = {COPY, f".{COPY}.tmp", f".{SETTINGS}.tmp", ".stage.lock", ".course.lock", "data.partial"}
     if not directory.exists():
         return
-    if not directory.is_dir() or {file.name for file in directory.iterdir()} - torn:
+    if not directory.is_dir() or {file.name for file in directory.iterdir()} - left:
         what = f"{directory} is not empty and has no settings.json, so it is no run directory"
         raise RunError(f"{what}; choose another one")
 

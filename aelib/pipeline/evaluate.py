@@ -56,7 +56,7 @@ def class_names(source: str) -> tuple[str, ...]:
     Raises:
         InputError: the file is missing, is no text, or names no class, more than 254, or one twice.
     """
-    if source == "voc":
+    if source.casefold() == "voc":
         return ("background", *CLASSES)
     file = Path(source).expanduser()
     try:
@@ -140,7 +140,8 @@ def _compared(name: str, true: Maps, guessed: Maps, classes: int) -> np.ndarray:
         if strange:
             shown = ", ".join(map(str, strange[:5]))
             rule = f"where 0..{classes - 1} {'or 255 belong' if what == 'mask' else 'belong'}"
-            raise ValueError(f"{file} ({what}): labels {shown} found {rule}")
+            white = "; write the k-th class as k" if IGNORE in strange else ""
+            raise ValueError(f"{file} ({what}): labels {shown} found {rule}{white}")
     return confusion(truth, np.where(truth == IGNORE, 0, guess), classes)
 
 
@@ -158,6 +159,7 @@ def _warnings(true: Maps, guessed: Maps, names: Sequence[str]) -> list[str]:
     warnings = []
     for maps in (true, guessed):
         warnings += suspicions.moved([*maps.moved.items()], f"files of {maps.folder}")
+        warnings += suspicions.no_background(maps.labels, f"the files of {maps.folder}")
         if not maps.all():
             warnings.append(f"no file of {maps.folder} holds any class: background only")
     only_guessed, only_true = guessed.all() - true.all(), true.all() - guessed.all()

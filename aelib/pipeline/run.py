@@ -33,6 +33,8 @@ from .directory import (
     SETTINGS,
     RunError,
     begin,
+    empty,
+    forget,
     hold,
     loose_files,
     note_time,
@@ -104,6 +106,9 @@ class Run(FinishedStages):
                 asked = {name for name, value in overrides.items() if value is not None}
                 made = read_settings(file)
                 self.settings = _settled(made, wanted, {"profile", *asked}, self.directory)
+                if self.settings.numbers() != made.numbers():
+                    with hold(self.directory, "stage", "its settings"):
+                        begin(self.directory, self.settings)
                 return
             refuse_strange(self.directory)
             self.settings = wanted
@@ -135,6 +140,8 @@ class Run(FinishedStages):
         folder = self.directory / f"{stage}.partial"
         with hold(self.directory, "stage", stage):
             file = self.directory / SETTINGS
+            if not file.exists() and empty(self.directory):  # forgotten: the inputs were refused
+                begin(self.directory, self.settings)
             if read_settings(file).numbers() != self.settings.numbers():
                 what = f"{file} has changed since this run was opened"
                 raise RunError(f"{what}: restart the notebook's kernel")
@@ -177,6 +184,10 @@ class Run(FinishedStages):
             print(f"WARNING {stage}: {text}", flush=True)
         return warnings
 
+    def forget(self) -> None:
+        """Its inputs were refused: if it made nothing yet, its settings bind nobody."""
+        forget(self.directory)
+
     def seal(self) -> None:
         """Write the run's own manifest: hashes of all stages and of the files beside them."""
         stages = [folder.name for folder in stage_folders(self.directory)]
@@ -211,9 +222,13 @@ def save_tensors(file: Path, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _settled(made: Settings, wanted: Settings, asked: set[str], directory: Path) -> Settings:
-    """A run's settings, with those asked for that change no number; others must be as made."""
+    """A run's settings, with those asked for that change no number; others must be as made.
+
+    All but the profile hold where nothing was made yet.
+    """
     made_with, values = made.to_json(), wanted.to_json()
-    free = {name: values[name] for name in NUMBER_FREE if name in asked}
+    bound = {"profile"} if empty(directory) else values.keys() - {*NUMBER_FREE}
+    free = {name: values[name] for name in values if name in asked - bound}
     names = [name for name in values if name in asked and name not in free]
     names = [name for name in names if made_with[name] != values[name]]
     if names:

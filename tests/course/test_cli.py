@@ -88,7 +88,11 @@ def test_settings_lists_every_setting(capsys):
     assert listed == [f.name for f in fields(Settings) if f.name != "profile"]
 
 
-@pytest.mark.parametrize("given", [[["delta", "0.3"]], [["delta=0.3"]], [["seed=1", "delta=0.3"]]])
+FORMS = ([["delta", "0.3"]], [["delta=0.3"]], [["seed=1", "delta=0.3"]])
+FORMS += ([["delta", "=", "0.3"]], [["delta = 0.3"]])
+
+
+@pytest.mark.parametrize("given", FORMS)
 def test_a_setting_is_two_words_or_one(given):
     assert overrides(given)["delta"] == 0.3
     assert overrides([["test_scales=1,2"]]) == {"test_scales": "1,2"}

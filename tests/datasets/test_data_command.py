@@ -41,6 +41,9 @@ def test_a_folder(tmp_path, capsys):
 def test_what_is_no_data_set_or_two_is_said(tmp_path, capsys):
     assert main(["data", "check", str(tmp_path)]) == 2
     assert "is no data set" in capsys.readouterr().err
+    (tmp_path / "data.zip").touch()
+    assert main(["data", "check", str(tmp_path / "data.zip")]) == 2
+    assert "is a file, no folder" in capsys.readouterr().err
     devkit = make_devkit(tmp_path) / "VOCdevkit"
     for inside in (devkit, devkit / "VOC2012"):
         assert main(["data", "check", str(inside)]) == 2

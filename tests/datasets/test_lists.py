@@ -18,6 +18,8 @@ LISTS = [
     ("\ufeffa\nb\n", ["a", "b"]),
     ("/JPEGImages/a.jpg /SegmentationClassAug/a.png\n", ["a"]),
     ("JPEGImages/a b.JPG SegmentationClass/a b.png\n", ["a b"]),
+    ("JPEGImages\\a.jpg SegmentationClass\\a.png\n", ["a"]),
+    ("a\n\ufeffb\u200b\n", ["a", "b"]),
     ("a.jpg a.png\nb.jpg b.png\n", ["a", "b"]),
     ("JPEGImages/a.jpg\n", ["a"]),
     ("a  1\nb -1\nc  0\n", ["a"]),
@@ -35,8 +37,7 @@ def test_lists_as_they_circulate(tmp_path, text, ids):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "latin-1"])
 def test_another_encoding_is_named(tmp_path, encoding):
-    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
-    (tmp_path / "list.txt").write_bytes(mark + "épagneul\n".encode(encoding))
+    (tmp_path / "list.txt").write_bytes("épagneul\n".encode(encoding))
     with pytest.raises(ValueError, match=r"list\.txt .*save it in UTF-8"):
         read_ids(tmp_path / "list.txt")
 
@@ -46,6 +47,8 @@ TABLES = {
     "semicolons": "\r\n".join(";".join(f'"{cell}"' for cell in row) for row in ROWS),
     "tabs": "\n".join("\t".join(row) for row in ROWS),
     "sep=": "sep=;\r\n" + "\r\n".join(";".join(f'"{cell}"' for cell in row) for row in ROWS),
+    "quoted sep=": '"sep=;"\r\n' + "\r\n".join(";".join(f'"{c}"' for c in row) for row in ROWS),
+    "bars": "\n".join("|".join(row) for row in ROWS),
     "empty columns": "\n".join(",".join(row) + ",," for row in ROWS) + "\n,,,,\n",
     "capitals": "File,Labels,Split\np0.png,cat;dog,Train\np1.png,dog,VAL\n",
     "returns": "\r".join(",".join(row) for row in ROWS),
@@ -79,6 +82,16 @@ def test_what_is_there_is_told_beside_what_is_missing(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "images" / "IMG 1.v2.JPG", "JPEG")
     (tmp_path / "labels.csv").write_text("file,labels\nimg 1.v2.jpg,cat\nb.jpg,dog\n")
     with pytest.raises(ValueError, match=r"img 1\.v2\.jpg is missing \(IMG 1\.v2\.JPG is there\)"):
+        Folder(tmp_path).check()
+
+
+def test_another_table_or_folder_is_told_where_one_is_missing(tmp_path):
+    (tmp_path / "labels.xlsx").touch()
+    with pytest.raises(ValueError, match=r"labels\.xlsx is there: save it as CSV"):
+        Folder(tmp_path).check()
+    (tmp_path / "labels.csv").write_text(TABLES["capitals"])
+    (tmp_path / "Images").mkdir()
+    with pytest.raises(ValueError, match=r"no folder images \(Images is there\)"):
         Folder(tmp_path).check()
 
 

@@ -89,6 +89,10 @@ def swapped(values):
         (lambda m: np.where(m == 2, 0, m), "dog (label 2) is labelled in 5 pictures with masks"),
         (lambda m: np.minimum(m, 1), "dog (label 2) is labelled in 5 pictures with masks"),
         (lambda m: m * 0, "cat (label 1) is labelled in 5 pictures with masks"),
+        (
+            lambda m: np.where(m == 0, 255, m),
+            "the masks hold no 0, background, and 255 in its place",
+        ),
         (swapped, "labels and masks speak of different classes in 6 of 9 pictures"),
     ],
 )
@@ -112,9 +116,20 @@ def test_whatever_lies_there_unused_is_named(root, place):
     assert warning.startswith("nothing reads") and place.split("/")[0] in warning
 
 
-@pytest.mark.parametrize(
-    "label", ["cat,dog", "cat|dog", "cat/dog", "cat dog", "cat, dog", "['cat']"]
-)
+SEVERAL = [
+    "cat,dog",
+    "cat|dog",
+    "cat/dog",
+    "cat dog",
+    "cat, dog",
+    "['cat']",
+    "cat and dog",
+    "Cat & dog",
+]
+SEVERAL += ["cat_dog", "cat、dog", "cat；dog", "ox，cow", "cat\\dog", "cat<br>dog"]
+
+
+@pytest.mark.parametrize("label", SEVERAL)
 def test_several_labels_in_one_are_refused(root, label):
     write(root, [f'"{label}"', *LABELS[1:]])
     with pytest.raises(ValueError, match="looks like several labels in one"):
@@ -122,8 +137,9 @@ def test_several_labels_in_one_are_refused(root, label):
 
 
 def test_a_name_of_two_words_is_a_class_and_so_is_what_classes_txt_lists(root):
-    write(root, ["polar bear", *LABELS[1:]])
-    assert "polar bear" in Folder(root).classes
+    for name in ("polar bear", "sand cat", "cat and mouse", "catdog"):
+        write(root, [name, *LABELS[1:]])
+        assert name in Folder(root).classes
     write(root, ["cat/dog", *LABELS[1:]])
     (root / "classes.txt").write_text("cat\ndog\ncat/dog\n")
     assert Folder(root).classes == ("cat", "dog", "cat/dog")
@@ -167,6 +183,17 @@ def test_masks_of_photographs_that_exif_turns(root, orientation, turns):
         change(root, lambda values: np.rot90(values, turns))  # now upright: the size proves it
     warned = any("EXIF orientation" in text for text in Folder(root).check().warnings("train"))
     assert warned == (orientation == 3)
+
+
+def test_a_tiff_that_exif_turns_half_round_is_told(root):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for file in (root / "images").iterdir():
+        Image.open(file).save(file.with_suffix(".tif"), exif=exif)
+        file.unlink()
+    table = root / "labels.csv"
+    table.write_text(table.read_text().replace(".png", ".tif"))
+    assert any("turned by their EXIF" in text for text in Folder(root).check().warnings("train"))
 
 
 def test_a_palette_in_vocs_colours_and_another_order_is_named(root):

@@ -122,3 +122,27 @@ def test_names_must_be_names(tmp_path, text):
         class_names(str(tmp_path / "names.txt"))
     with pytest.raises(ValueError, match="is no file; give voc"):
         class_names(str(tmp_path / "gone.txt"))
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_scored(folders, capsys):
+    places = {"--predictions": "predictions", "--masks": "masks", "--list": "list.txt"}
+    command = [
+        "evaluate",
+        *(str(word) for key, name in places.items() for word in (key, folders / name)),
+    ]
+    assert main([*command, "--json", str(folders / "gone" / "e.json")]) == 2
+    assert capsys.readouterr().out == ""
+    assert main([*command, "--classes", "0"]) == 2
+    assert "classes: 0 is outside 1 to 255" in capsys.readouterr().err
+    assert main([*command, "--names", "VOC"]) == 0
+
+
+def test_white_objects_and_background_that_is_not_counted_are_told(folders):
+    for file in (folders / "predictions").iterdir():
+        save_mask(file, np.where(ANSWER > 0, 255, 0).astype(np.uint8))
+    with pytest.raises(ValueError, match=r"labels 255 found .*write the k-th class as k"):
+        evaluated(folders)
+    for folder in ("predictions", "masks"):
+        for file in (folders / folder).iterdir():
+            save_mask(file, np.where(MASK == 0, 255, 8).astype(np.uint8))
+    assert sum("hold no 0, background" in text for text in evaluated(folders)["warnings"]) == 2

@@ -28,10 +28,12 @@ def _evaluate(options: argparse.Namespace) -> None:
     from ...pipeline.evaluate import class_names, evaluate_folders
 
     names = class_names(options.names) if options.names else ()
-    classes = options.classes or len(names) or _VOC
+    classes = (len(names) or _VOC) if options.classes is None else options.classes
     if names and classes != len(names):
         what = f"{classes}, but {options.names} names {len(names)} with background"
         raise InputError(f"--classes: {what}; leave it out")
+    if options.json and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise InputError(f"--json: {options.json} is a folder, or its folder is not there")
     folders = (options.predictions, options.masks)
     scores = evaluate_folders(*folders, options.list, classes, names)
     print("\n".join(scores["summary"]))

@@ -46,6 +46,7 @@ def overrides(given: list[list[str]]) -> dict[str, Any]:
     """
     found = {}
     for words in given:
+        words = [words[0], *words[2:]] if words[1:2] == ["="] else words
         pairs = [words] if len(words) == 2 and "=" not in words[0] else _split(words)
         for name, text in pairs:
             value = parse(name, text)
@@ -56,7 +57,7 @@ def overrides(given: list[list[str]]) -> dict[str, Any]:
 def _split(words: list[str]) -> list[list[str]]:
     if not all("=" in word for word in words):
         raise InputError(f"-p {' '.join(words)}: give a setting as NAME VALUE, or as NAME=VALUE")
-    return [word.split("=", 1) for word in words]
+    return [[part.strip() for part in word.split("=", 1)] for word in words]
 
 
 def _path(text: str) -> str:

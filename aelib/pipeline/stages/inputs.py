@@ -88,7 +88,11 @@ def pictures(run: Run, split: str) -> Pictures:
         RunError: photographs or labels are not those that the run began with. They are compared
             when first asked for, and again by each stage; masks are not compared.
     """
-    found = dataset(run, split).pictures(split)
+    try:
+        found = dataset(run, split).pictures(split)
+    except ValueError:
+        run.forget()
+        raise
     if not of_photographs(run.settings) or split in inputs(run).compared:
         return found
     stage = "data" if split == "train" else "data-val"

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...support.errors import InputError
 from .. import manifest, sharing
 from ..run import Run
 from ..settings import Settings
@@ -70,8 +71,12 @@ class Stage:
             return
         if name not in _CHECKS:
             inputs.compare(run, "val" if "data-val" in reads else "train")
-        with run.making(name, reads, self.settings_read(run.settings, *of)) as made:
-            self._function(run, made, *of)
+        try:
+            with run.making(name, reads, self.settings_read(run.settings, *of)) as made:
+                self._function(run, made, *of)
+        except InputError:
+            run.forget()
+            raise
 
     def share(self, run: Run, *of: Any) -> bool:
         """Take the stage over from a run of the same origin; False if none has it."""
