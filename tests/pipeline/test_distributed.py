@@ -1,5 +1,6 @@
 """One training in two gloo processes is the training of one process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,8 @@ def two(on_the_cpu, tmp_path_factory) -> list[dict]:
     """What each of the two processes found."""
     folder = tmp_path_factory.mktemp("two")
     command = [*TORCHRUN, "--standalone", two_processes.__file__, str(folder)]
-    subprocess.run(command, check=True, timeout=300, cwd=Path(distributed.__file__).parents[2])
+    here = os.environ | {"PYTHONPATH": str(Path(distributed.__file__).parents[2])}
+    subprocess.run(command, check=True, timeout=600, env=here)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
