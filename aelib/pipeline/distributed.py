@@ -87,6 +87,7 @@ def shared(model: nn.Module, dataset: Dataset, loss: Loss) -> tuple[Dataset, Los
     """
     if not dist.is_initialized():
         return dataset, loss
+    wait()  # until all have seen the checkpoint: where no epoch is left, the first soon removes it
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:  # FixedBatchNorm needs no statistics
             module.__class__ = SharedBatchNorm  # parameters and names stay as they are
