@@ -52,8 +52,10 @@ def joined() -> Iterator[None]:
     try:
         with open(os.devnull, "w") as nothing, redirect_stdout(sys.stdout if first() else nothing):
             yield
-    except dist.DistError as error:
-        _stop(error)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "/gloo/" in str(error):  # gloo has no class for it
+            _stop(error)
+        raise
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
