@@ -18,11 +18,12 @@ from .course.commands import (
     runs,
     settings,
     study,
+    train,
     verify,
 )
 from .pipeline.directory import RunError
 
-COMMANDS = (run, runs, study, data, predict, evaluate, verify, settings, grade, publish)
+COMMANDS = (run, runs, study, train, data, predict, evaluate, verify, settings, grade, publish)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -83,7 +83,7 @@ def fit(
         losses = list(state["losses"])
     for epoch in range(len(losses), recipe.epochs if until is None else until):
         where = f"epoch {epoch + 1} of {recipe.epochs}"
-        total = 0.0
+        total, done = 0.0, 0
         for step, batch in enumerate(_batches(dataset, recipe, epoch), start=1):
             batch = [part.to(DEVICE, non_blocking=True) for part in batch]
             with torch.autocast(DEVICE.type, torch.bfloat16, enabled=bfloat16):
@@ -97,7 +97,8 @@ def fit(
             value.backward()
             optimiser.step()
             schedule.step()
-            total += value.item() * len(batch[0])
+            total += value.item() * min(recipe.batch_size, len(dataset) - done)  # of all processes
+            done += recipe.batch_size
         losses.append(total / len(dataset))
         for name, weight in model.state_dict().items():
             bad = int((~weight.isfinite()).sum())

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from ...support.files import write_json, write_whole
 from ...support.progress import progress
 from ...training import DEVICE, Recipe, fit
+from ..distributed import shared
 from ..run import Run, save_tensors
 
 NAME = ".checkpoint"  # Run.making keeps files with a dot until the stage is finished
@@ -31,7 +32,8 @@ def fit_resumably(
 ) -> list[float]:
     """`training.fit` for the stage whose folder is `made`: keeps a checkpoint there, and reports.
 
-    A checkpoint that is damaged or of another training is not used; a line says so.
+    A checkpoint that is damaged or of another training is not used; a line says so. Processes that
+    are `distributed.joined` share the training out.
 
     Args:
         model, dataset, loss, recipe, until: as for `training.fit`.
@@ -50,6 +52,7 @@ def fit_resumably(
     training["samples"] = len(dataset)
     training["shapes"] = {name: list(value.shape) for name, value in model.state_dict().items()}
     file = made / NAME
+    dataset, loss = shared(model, dataset, loss)
     report = progress(made.stem, unit="epoch")  # STAGE.partial
     return fit(
         model,
