@@ -71,8 +71,9 @@ def skin(
 
     draw()
     for control in controls.values():
-        control.style.description_width = f"{0.52 * len(control.description) + 1:.1f}em"
-        control.layout.width = "30em"
+        label = 0.52 * len(control.description) + 1  # em
+        control.style.description_width = f"{label:.1f}em"
+        control.layout.width = f"{max(30, label + 17):.1f}em"  # room to move beside a long label
         control.layout.max_width = "100%"
         control.observe(draw, "value")
     wrap = {"flex_flow": "row wrap", "grid_gap": "0 12px"}  # two controls beside each other
