@@ -70,10 +70,10 @@ def skin(
         numbers.value = f"<div style='{INK}; line-height: 1.5'>{text}</div>"
 
     draw()
+    label = 0.52 * max(len(control.description) for control in controls.values()) + 1  # em
     for control in controls.values():
-        label = 0.52 * len(control.description) + 1  # em
         control.style.description_width = f"{label:.1f}em"
-        control.layout.width = f"{max(30, label + 17):.1f}em"  # room to move beside a long label
+        control.layout.width = f"{label + 17:.1f}em"  # room to move beside the longest label
         control.layout.max_width = "100%"
         control.observe(draw, "value")
     wrap = {"flex_flow": "row wrap", "grid_gap": "0 12px"}  # two controls beside each other
