@@ -86,7 +86,7 @@ def skin(
 
 def _panel() -> ipywidgets.VBox:
     """Returns a caption over a picture: SHOWN wide at most, narrower where the page is."""
-    image = ipywidgets.Image(format="png", layout={"width": "100%"})
+    image = ipywidgets.Image(format="png", layout={"width": "100%", "margin": "0"})
     layout = {"flex": "1 1 0", "max_width": f"{SHOWN}px", "min_width": "0"}
     return ipywidgets.VBox([ipywidgets.HTML(), image], layout=layout)
 
