@@ -161,7 +161,7 @@ def test_a_keyboard_moves_every_widget_of_the_notebook(page, lab, notebook):
 
 def run_all(page: Page, address: str) -> None:
     """Open a notebook, run all its cells, wait for the last; no cell may raise."""
-    page.goto(address)
+    page.goto(address, timeout=2 * MINUTE)
     # the page says idle a little before it is connected, and until then drops what it is told
     page.wait_for_function(CONNECTED, timeout=2 * MINUTE)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()
