@@ -1,8 +1,9 @@
 """Every widget of the course in a real JupyterLab and Chromium.
 
-It is there, a keyboard moves it, pictures and numbers follow. Run by `make test-browser`. The
-notebooks are copies. They open what a reader's do, the shipped run or runs/classroom: its networks
-have learned something, so every control has something to move. Environment:
+It is there, a keyboard moves it, pictures and numbers follow, and a small window cuts nothing off.
+Run by `make test-browser`. The notebooks are copies. They open what a reader's do, the shipped run
+or runs/classroom: its networks have learned something, so every control has something to move.
+Environment:
 
     CHROMIUM            the browser; default: chromium on the PATH
     AELIB_NOTEBOOKS     folder of notebooks; default: the course's
@@ -33,6 +34,7 @@ if CHROMIUM is None:
     hint = "apt-get install chromium, or name one in CHROMIUM"
     pytest.exit(f"no chromium for the browser test: {hint}", returncode=2)
 try:
+    from browser.layout import check_layout
     from playwright.sync_api import Locator, Page, sync_playwright
 except ImportError:
     pytest.exit("no playwright for the browser test: uv pip install playwright", returncode=2)
@@ -148,15 +150,18 @@ def test_a_keyboard_moves_every_widget_of_the_notebook(page, lab, notebook):
     run_all(page, f"{lab[0]}/lab/tree/{notebook.name}?reset&token={lab[1]}")
     found = page.locator(".jp-OutputArea-child:has(.noUi-handle)")
     found.first.wait_for(timeout=MINUTE)
-    for i in range(found.count()):
-        move_all(page, found.nth(i), f"{notebook.stem}-{i + 1}")
+    names = [f"{notebook.stem}-{i + 1}" for i in range(found.count())]
+    for i, name in enumerate(names):
+        move_all(page, found.nth(i), name)
+    for i, name in enumerate(names):
+        check_layout(page, found.nth(i), name)
     harmful = [text for text in complaints if not any(part in text for part in HARMLESS)]
     assert harmful == []
 
 
 def run_all(page: Page, address: str) -> None:
     """Open a notebook, run all its cells, wait for the last; no cell may raise."""
-    page.goto(address)
+    page.goto(address, timeout=2 * MINUTE)
     # the page says idle a little before it is connected, and until then drops what it is told
     page.wait_for_function(CONNECTED, timeout=2 * MINUTE)
     page.locator(".lm-MenuBar-itemLabel", has_text="Run").first.click()

@@ -12,8 +12,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     grade = commands.add_parser("grade", help="grade the exercise sheets of a class")
     grade.description = (
         "Run otter on every sheet in FOLDER/NAME/ or FOLDER, confined, and write a CSV file. A "
-        "sheet runs with your rights: what this cannot protect against, notebooks/exercises/"
-        "README.md says."
+        "sheet runs with your rights: notebooks/exercises/README.md says what this cannot protect "
+        "against."
     )
     grade.add_argument("folder", metavar="FOLDER", type=Path)
     grade.add_argument("--out", metavar="FILE.csv", type=Path, help="default: FOLDER/grades.csv")

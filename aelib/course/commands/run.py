@@ -20,7 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     run = commands.add_parser("run", help="run the whole course, headless; resumes")
     run.add_argument("--profile", help=f"one of {', '.join(PROFILES)}; default: classroom")
     run.add_argument("--out", metavar="DIR", type=Path, help="default: runs/PROFILE")
-    begin = "begin with a run that is there: what the settings do not change is shared with it"
+    begin = "start from this run, and share with it all that the settings do not change"
     run.add_argument("--from", dest="parent", metavar="RUN", type=Path, help=begin)
     add_settings(run, "a setting, also as NAME=VALUE; see `python -m aelib settings`")
     run.set_defaults(do=_run)

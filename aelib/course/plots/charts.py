@@ -122,10 +122,11 @@ def stop_signal(
     left.scatter(at[kept:], seen[kept:], s=45, **hollow)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     for x, y, verdict in zip(at, seen, verdicts, strict=True):
-        side = 1 if y < 0.5 else -1  # above a low point, below a high one: inside the axes
-        place = {"xytext": (-7, 7 * side), "textcoords": "offset points", "bbox": box}
-        place |= {"ha": "right", "va": "bottom" if side > 0 else "top"}
-        left.annotate(f"{y:.2f}\n{verdict}", (x, y), **place)
+        # inside the axes, and clear of the threshold and of the falling line
+        above = y < 0.2 or threshold <= y < threshold + 0.2
+        place = {"xytext": (7, 4) if above else (-7, -7), "textcoords": "offset points"}
+        place |= {"ha": "left", "va": "bottom"} if above else {"ha": "right", "va": "top"}
+        left.annotate(f"{y:.2f}\n{verdict}", (x, y), bbox=box, **place)
     left.set_ylabel("evidence (1: all labels, 0: none)")
     left.set_ylim(min(0, *seen), 1)
     _by_step(left, len(at), "labels still read off the training pictures")

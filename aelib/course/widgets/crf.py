@@ -76,8 +76,7 @@ def _scores(
         right = share(np.trace(matrix), matrix.sum())
         rows[f"{name}: pixels right"] = (right, "of this picture")
     for name, matrix in matrices.items():
-        words = "mean over the labels in this picture's truth or answer"
-        rows[f"{name}: mIoU"] = (mean_iou(matrix), words)
+        rows[f"{name}: mIoU"] = (mean_iou(matrix), "of the labels in truth or answer")
     return rows
 
 

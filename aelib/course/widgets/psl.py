@@ -81,9 +81,9 @@ def _grid(
     for row in zip(values, labels, framed, strict=True):
         cells = "".join(_cell(*cell) for cell in zip(*row, strict=True))
         rows += f"<tr>{cells}</tr>"
-    block = "display: inline-block; margin: 0 1.6em 0.6em 0; vertical-align: top"
-    table = f"<table style='border-collapse: collapse'>{rows}</table>"
-    return f"<div style='{block}'>{title}{table}</div>"
+    block = "display: inline-table; border-collapse: collapse; margin: 0 1.6em 0.6em 0"
+    caption = f"<caption style='text-align: left'>{title}</caption>"  # no wider than its table
+    return f"<table style='{block}; vertical-align: bottom'>{caption}{rows}</table>"
 
 
 def _cell(value: Any, label: int, framed: bool) -> str:
@@ -137,9 +137,8 @@ def prohibit_threshold(
         table = bars(f"{count} pictures, pixels pooled", rows)
         here = f"v here (struck out: removed): {_struck_out(classes, v[i], removed)}"
         sums = f"removed: {right + wrong} of {v.size} classes in pictures; "
-        return shown, (
-            f"{here}<br>{table}{sums}{right} rightly (not in the mask), {wrong} wrongly (in it)"
-        )
+        sums += f"{right} rightly (not in the mask), {wrong} wrongly (in it)"
+        return shown, f"<div>{here}</div>{table}<div>{sums}</div>"
 
     controls = {
         "threshold": slider("remove classes with v below (0 to 1)", start, 0, 1),

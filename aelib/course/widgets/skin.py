@@ -70,9 +70,10 @@ def skin(
         numbers.value = f"<div style='{INK}; line-height: 1.5'>{text}</div>"
 
     draw()
+    label = 0.52 * max(len(control.description) for control in controls.values()) + 1  # em
     for control in controls.values():
-        control.style.description_width = f"{0.52 * len(control.description) + 1:.1f}em"
-        control.layout.width = "30em"
+        control.style.description_width = f"{label:.1f}em"
+        control.layout.width = f"{label + 17:.1f}em"  # room to move beside the longest label
         control.layout.max_width = "100%"
         control.observe(draw, "value")
     wrap = {"flex_flow": "row wrap", "grid_gap": "0 12px"}  # two controls beside each other
@@ -85,7 +86,7 @@ def skin(
 
 def _panel() -> ipywidgets.VBox:
     """Returns a caption over a picture: SHOWN wide at most, narrower where the page is."""
-    image = ipywidgets.Image(format="png", layout={"width": "100%"})
+    image = ipywidgets.Image(format="png", layout={"width": "100%", "margin": "0"})
     layout = {"flex": "1 1 0", "max_width": f"{SHOWN}px", "min_width": "0"}
     return ipywidgets.VBox([ipywidgets.HTML(), image], layout=layout)
 
