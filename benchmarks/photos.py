@@ -1,126 +1,133 @@
-"""Seconds and memory of a training step and of CAMs on photo-sized input: a Markdown table.
+"""What docs/photographs.md says of the shipped networks, measured again: Markdown tables.
 
-The networks are those of `voc_lite` and `voc`.
+Choices are made on training photographs, by their masks; `val` is scored for what was chosen.
 
-Usage: python benchmarks/photos.py [--threads 2] [--steps 3] [--device cpu|cuda]
-                                   [--only mobilenet_v2|vgg16]
+Usage: python benchmarks/photos.py [NAME...] [--root ../shared/voc] [--maps ../shared/voc/saliency]
+                                   [--count N]
 
-Input and weights are random: neither changes the time. Each line is measured in a process of its
-own, so its peak memory is its own. "CPU s" is the processor time of all threads: on a machine that
-others use too it is the steadier of the two. Where the processor multiplies no bfloat16 (no
-avx512_bf16, no amx), bfloat16 is emulated and slower.
+NAME is one of MEASURES; all of them without a name. --root holds VOCdevkit, --maps the learned
+saliency of training photographs; only photographs with a map are taken, in a random order (seed 0).
 """
 
 import argparse
-import multiprocessing
-import resource
-import time
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import torch
-from torch.nn import functional as F
+from photo_data import SHARES, Split, add, miou, quality, shares, table
+from photo_masks import pseudo_masks, views
 
-from aelib.cam import cam
-from aelib.models import LargeFOV
+from aelib import psl
+from aelib.course import kept, photographs
+from aelib.crf import refine_present
+from aelib.evaluation import confusion
+from aelib.masks import IGNORE
+from aelib.pipeline import stages
+from aelib.pipeline.bootstrap import DRAWS
+from aelib.pipeline.run import Run
 
-TRAIN_AUG = 10_582  # pictures of VOC 2012's train_aug
-CROPS = (129, 161, 225, 321)
-
-
-class Case(NamedTuple):
-    """What one line of the table measures."""
-
-    backbone: str
-    crop: int  # pixels
-    batch: int
-    frozen: int = 0  # layers
-    bfloat16: bool = False
-    job: str = "step"  # or "CAM"
+TEMPERATURES = (1.0, 1.5, 2.0, 3.0)
+CHOSEN = 1.5  # by `temperatures`
+LEAST = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # probabilities of the CRF's answer
 
 
-def measure(case: Case, threads: int, steps: int, device: str) -> tuple[float, float, float]:
-    """Returns (seconds, processor seconds, peak memory in GB) of one step, or of one CAM.
+def temperatures(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
+    """The CRF at several temperatures among the labels' classes; masks with a least confidence."""
+    train, s = Split(run, root, "train", maps, count or 150), run.settings
+    classes, matrices, sure = len(stages.classes_of(run)) + 1, {}, {}
+    for one in train:
+        known = np.pad(one.labels, (1, 0), constant_values=True)
+        for name in ("AE-step3", "AE+PSL"):
+            f = next(stages.probabilities(run, kept.network(run, name), [one.image])).numpy()
+            plain = (f * known[:, None, None]).argmax(axis=0)
+            add(matrices, (name, 0), confusion(one.mask, plain, classes))
+            for t in TEMPERATURES:
+                crf = replace(stages.crf_of(s), temperature=t)
+                q = refine_present(one.image, f, known, crf, s.crf_engine)
+                add(matrices, (name, t), confusion(one.mask, q.argmax(axis=0), classes))
+                for least in LEAST if (name, t) == ("AE+PSL", s.crf_temperature) else ():
+                    S = np.where(q.max(axis=0) < least, IGNORE, q.argmax(axis=0))
+                    add(sure, least, quality(one.mask, S))
+    yield f"{len(train)} training photographs: mIoU in %, CRF among the classes of the labels"
+    names = sorted({name for name, _ in matrices})
+    rows = [[name, *(miou(matrices[name, t]) for t in (0, *TEMPERATURES))] for name in names]
+    yield table("network, without CRF, " + ", ".join(f"T = {t:g}" for t in TEMPERATURES), rows)
+    yield "masks of AE+PSL with CRF (T = 1) above a least probability, in % of pixels"
+    yield table(f"least, {SHARES}", [[f"{least:g}", *shares(n)] for least, n in sure.items()])
 
-    The best of `steps` after a warm-up. Memory is what torch took of the GPU, or, on the CPU, the
-    process's.
+
+def scores(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
+    """val: the networks, and their differences on the same photographs with 95 % intervals."""
+    val, s = Split(run, root, "val", None, count), run.settings
+    classes, matrices = len(stages.classes_of(run)) + 1, {}
+    for one in val:
+        v = stages.confidences(run, [one.image])
+        for name in photographs.networks(s):
+            f = next(stages.probabilities(run, kept.network(run, name), [one.image])).numpy()
+            for prohibited in (False, True) if name == "AE-step3" else (True,):
+                allowed = psl.allowed(v, s.prohibit_threshold if prohibited else 0.0)[0].numpy()
+                label = f"{name}{', prohibited' if prohibited else ''}"
+                answers = {"": f * allowed[:, None, None]}
+                for t in (1.0, CHOSEN) if prohibited else (1.0,):
+                    crf = replace(stages.crf_of(s), temperature=t)
+                    q = refine_present(one.image, f, allowed, crf, s.crf_engine)
+                    answers[f", CRF T = {t:g}"] = q
+                for how, q in answers.items():
+                    counted = confusion(one.mask, q.argmax(axis=0), classes)
+                    matrices.setdefault(f"{label}{how}", []).append(counted)
+    stacked = {name: np.stack(counted) for name, counted in matrices.items()}
+    yield f"{len(val)} val photographs, mIoU in %"
+    yield table("network, mIoU", [[name, miou(n.sum(axis=0))] for name, n in stacked.items()])
+    yield "differences on the same photographs, in points, with 95 % intervals (paired bootstrap)"
+    yield table("first - second, difference, low, high", list(_differences(stacked)))
+
+
+def _differences(stacked: dict[str, np.ndarray]) -> Iterator[list[object]]:
+    """Of each two networks that were scored alike, and of T alone."""
+    names = list(stacked)
+    for i, first in enumerate(names):
+        for second in names[i + 1 :]:
+            alike = first.partition(", CRF")[2] == second.partition(", CRF")[2]
+            same = first.partition(", CRF")[0] == second.partition(", CRF")[0]
+            if alike or (same and ", CRF" in first):
+                ends = difference(stacked[first], stacked[second]).tolist()
+                gap = miou(stacked[first].sum(axis=0)) - miou(stacked[second].sum(axis=0))
+                yield [f"{first} - {second}", gap, *ends]
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """95 % of the mIoU differences, in points, lie within: both see the same pictures drawn anew.
+
+    first, second: each picture's confusion matrix, (n, C + 1, C + 1). See `bootstrap`.
     """
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    last = torch.channels_last
-    model = LargeFOV(21, case.backbone, frozen=case.frozen).to(device, memory_format=last).train()
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-5)
-    image = torch.rand(case.batch, 3, case.crop, case.crop, device=device)
-    image = image.contiguous(memory_format=last)
-    side = -(-case.crop // 8)
-    mask = torch.randint(0, 21, (case.batch, side, side), device=device)
-    times = []
-    for _ in range(steps + 1):
-        wall, cpu = time.perf_counter(), time.process_time()
-        with torch.autocast(device, torch.bfloat16, enabled=case.bfloat16):
-            if case.job == "CAM":
-                cam(model, image[:1])
-            else:
-                optimiser.zero_grad()
-                F.cross_entropy(model(image), mask).backward()
-                optimiser.step()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return *min(times[1:]), _peak(device)
+    drawn = np.random.default_rng(0).integers(0, len(first), (DRAWS, len(first)))
+    gaps = [miou(first[i].sum(axis=0)) - miou(second[i].sum(axis=0)) for i in drawn]
+    return np.percentile(gaps, [2.5, 97.5])
 
 
-def _peak(device: str) -> float:
-    """Returns GB."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def cases(only: str | None, gpu: bool) -> list[Case]:
-    """Returns what to measure: all, or the cases of one backbone."""
-    laptop = [Case("mobilenet_v2", crop, 8, frozen) for crop in CROPS for frozen in (0, 7, 14)]
-    laptop += [
-        Case("mobilenet_v2", 225, 16, 7),
-        Case("mobilenet_v2", 225, 8, 7, bfloat16=True),
-        Case("mobilenet_v2", 321, 1, job="CAM"),
-    ]
-    paper = [Case("vgg16", 321, batch) for batch in ((1, 4, 30) if gpu else (1, 2, 4))]
-    paper += [Case("vgg16", 321, 4, 10), Case("vgg16", 321, 1, job="CAM")]
-    if gpu:
-        paper.append(Case("vgg16", 321, 30, bfloat16=True))
-    return [case for case in laptop + paper if only in (None, case.backbone)]
+MEASURES = {
+    "temperatures": temperatures,
+    "pseudo_masks": pseudo_masks,
+    "views": views,
+    "scores": scores,
+}
 
 
 def main() -> None:
-    """Measure each case in a process of its own, and print its line."""
+    """Print the tables of each measure as it is done, and seconds and memory of a training step."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=3)
-    default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", choices=("cpu", "cuda"), default=default)
-    parser.add_argument("--only", choices=("mobilenet_v2", "vgg16"))
+    parser.add_argument("names", nargs="*", choices=(*MEASURES, []), default=[], metavar="NAME")
+    parser.add_argument("--root", type=Path, default=Path("../shared/voc"))
+    parser.add_argument("--maps", type=Path, default=Path("../shared/voc/saliency"))
+    parser.add_argument("--count", type=int, default=0, help="photographs; default: as documented")
     a = parser.parse_args()
-    where = f"{a.threads} threads, {torch.backends.cpu.get_cpu_capability()}"
-    if a.device == "cuda":
-        where = torch.cuda.get_device_name()
-    print(f"torch {torch.__version__}, {where}\n")
-    print(
-        "| network | job | crop | batch | frozen layers | type | s | CPU s | ms a picture "
-        "| peak GB | epoch of 10,582 |"
-    )
-    print("|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|")
-    for case in cases(a.only, a.device == "cuda"):
-        with multiprocessing.get_context("spawn").Pool(1) as process:
-            wall, cpu, peak = process.apply(measure, (case, a.threads, a.steps, a.device))
-        print(_line(case, wall, cpu, peak), flush=True)
-
-
-def _line(case: Case, wall: float, cpu: float, peak: float) -> str:
-    number = "bfloat16" if case.bfloat16 else "float32"
-    each = wall / case.batch
-    what = f"{case.backbone} | {case.job} | {case.crop} | {case.batch} | {case.frozen} | {number}"
-    measured = f"{wall:.2f} | {cpu:.2f} | {1000 * each:.0f} | {peak:.1f}"
-    return f"| {what} | {measured} | {TRAIN_AUG * each / 60:.0f} min |"
+    torch.set_num_threads(1)
+    run = photographs.shipped()
+    for name in a.names or MEASURES:
+        for text in MEASURES[name](run, a.root, a.maps, a.count):
+            print(f"{text}\n", flush=True)
 
 
 if __name__ == "__main__":
