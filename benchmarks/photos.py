@@ -2,22 +2,26 @@
 
 Choices are made on training photographs, by their masks; `val` is scored for what was chosen.
 
-Usage: python benchmarks/photos.py [NAME...] [--root ../shared/voc] [--maps ../shared/voc/saliency]
-                                   [--count N]
+Usage: python benchmarks/photos.py [NAME...] [--run DIR] [--root ../shared/voc]
+                                   [--maps ../shared/voc/saliency] [--count N] [--minutes M]
 
-NAME is one of MEASURES; all of them without a name. --root holds VOCdevkit, --maps the learned
-saliency of training photographs; only photographs with a map are taken, in a random order (seed 0).
+NAME is one of MEASURES; all of them without a name. Without --run the shipped networks mine and
+answer; a whole run has its regions and scores stored. --root holds VOCdevkit, --maps the learned
+saliency of training photographs; only photographs with a map are taken, in a random order (seed 0),
+until M minutes of a measure are over.
 """
 
 import argparse
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
-from photo_data import SHARES, Split, add, miou, quality, shares, table
-from photo_masks import pseudo_masks, views
+from photo_data import SHARES, Source, add, miou, quality, shares, table
+from photo_masks import cues, pseudo_masks, views
 
 from aelib import psl
 from aelib.course import kept, photographs
@@ -26,17 +30,16 @@ from aelib.evaluation import confusion
 from aelib.masks import IGNORE
 from aelib.pipeline import stages
 from aelib.pipeline.bootstrap import DRAWS
-from aelib.pipeline.run import Run
 
 TEMPERATURES = (1.0, 1.5, 2.0, 3.0)
 CHOSEN = 1.5  # by `temperatures`
 LEAST = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9)  # probabilities of the CRF's answer
 
 
-def temperatures(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
+def temperatures(source: Source) -> Iterator[str]:
     """The CRF at several temperatures among the labels' classes; masks with a least confidence."""
-    train, s = Split(run, root, "train", maps, count or 150), run.settings
-    classes, matrices, sure = len(stages.classes_of(run)) + 1, {}, {}
+    run, train, matrices, sure = source.run, source.split("train", 150), {}, {}
+    s, classes = run.settings, len(stages.classes_of(run)) + 1
     for one in train:
         known = np.pad(one.labels, (1, 0), constant_values=True)
         for name in ("AE-step3", "AE+PSL"):
@@ -50,7 +53,7 @@ def temperatures(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
                 for least in LEAST if (name, t) == ("AE+PSL", s.crf_temperature) else ():
                     S = np.where(q.max(axis=0) < least, IGNORE, q.argmax(axis=0))
                     add(sure, least, quality(one.mask, S))
-    yield f"{len(train)} training photographs: mIoU in %, CRF among the classes of the labels"
+    yield f"{train.seen} training photographs: mIoU in %, CRF among the classes of the labels"
     names = sorted({name for name, _ in matrices})
     rows = [[name, *(miou(matrices[name, t]) for t in (0, *TEMPERATURES))] for name in names]
     yield table("network, without CRF, " + ", ".join(f"T = {t:g}" for t in TEMPERATURES), rows)
@@ -58,43 +61,50 @@ def temperatures(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
     yield table(f"least, {SHARES}", [[f"{least:g}", *shares(n)] for least, n in sure.items()])
 
 
-def scores(run: Run, root: Path, maps: Path, count: int) -> Iterator[str]:
-    """val: the networks, and their differences on the same photographs with 95 % intervals."""
-    val, s = Split(run, root, "val", None, count), run.settings
-    classes, matrices = len(stages.classes_of(run)) + 1, {}
+def chosen_temperature(source: Source) -> Iterator[str]:
+    """val: the CRF at T = 1 and at the T that `temperatures` chose, all prohibited at test."""
+    run, val, matrices = source.run, source.split("val", 0), {}
+    s, classes = run.settings, len(stages.classes_of(run)) + 1
     for one in val:
         v = stages.confidences(run, [one.image])
+        allowed = psl.allowed(v, s.prohibit_threshold)[0].numpy()
         for name in photographs.networks(s):
             f = next(stages.probabilities(run, kept.network(run, name), [one.image])).numpy()
-            for prohibited in (False, True) if name == "AE-step3" else (True,):
-                allowed = psl.allowed(v, s.prohibit_threshold if prohibited else 0.0)[0].numpy()
-                label = f"{name}{', prohibited' if prohibited else ''}"
-                answers = {"": f * allowed[:, None, None]}
-                for t in (1.0, CHOSEN) if prohibited else (1.0,):
-                    crf = replace(stages.crf_of(s), temperature=t)
-                    q = refine_present(one.image, f, allowed, crf, s.crf_engine)
-                    answers[f", CRF T = {t:g}"] = q
-                for how, q in answers.items():
-                    counted = confusion(one.mask, q.argmax(axis=0), classes)
-                    matrices.setdefault(f"{label}{how}", []).append(counted)
-    stacked = {name: np.stack(counted) for name, counted in matrices.items()}
-    yield f"{len(val)} val photographs, mIoU in %"
-    yield table("network, mIoU", [[name, miou(n.sum(axis=0))] for name, n in stacked.items()])
-    yield "differences on the same photographs, in points, with 95 % intervals (paired bootstrap)"
-    yield table("first - second, difference, low, high", list(_differences(stacked)))
+            for t in (1.0, CHOSEN):
+                crf = replace(stages.crf_of(s), temperature=t)
+                q = refine_present(one.image, f, allowed, crf, s.crf_engine)
+                counted = confusion(one.mask, q.argmax(axis=0), classes)
+                matrices.setdefault((name, f"T = {t:g}"), []).append(counted)
+    yield f"{val.seen} val photographs, CRF, prohibited at test"
+    yield from _compared({key: np.stack(counted) for key, counted in matrices.items()})
 
 
-def _differences(stacked: dict[str, np.ndarray]) -> Iterator[list[object]]:
-    """Of each two networks that were scored alike, and of T alone."""
-    names = list(stacked)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            alike = first.partition(", CRF")[2] == second.partition(", CRF")[2]
-            same = first.partition(", CRF")[0] == second.partition(", CRF")[0]
-            if alike or (same and ", CRF" in first):
-                ends = difference(stacked[first], stacked[second]).tolist()
-                gap = miou(stacked[first].sum(axis=0)) - miou(stacked[second].sum(axis=0))
-                yield [f"{first} - {second}", gap, *ends]
+def scores(source: Source) -> Iterator[str]:
+    """val: the networks of a whole run, from each photograph's stored confusion matrix."""
+    run, matrices = source.run, {}
+    for name in photographs.networks(run.settings):
+        if not run.finished(f"scores-{name}"):
+            yield "scores: not measured, a whole run (--run) holds them"
+            return
+        stored = run.tensors(f"scores-{name}", "confusions.safetensors")
+        for how, counts in stored.items():
+            matrices[name, how] = counts.numpy()
+    yield f"{len(counts)} val photographs"
+    yield from _compared(matrices)
+
+
+def _compared(matrices: dict[tuple[str, str], np.ndarray]) -> Iterator[str]:
+    """mIoU of each (network, how it was scored), and all differences in one of the two."""
+    rows = [[*key, miou(n.sum(axis=0))] for key, n in matrices.items()]
+    yield table("network, scored, mIoU in %", rows)
+    rows = []
+    for a, b in combinations(matrices, 2):
+        if a[0] == b[0] or a[1] == b[1]:
+            gap = miou(matrices[b].sum(axis=0)) - miou(matrices[a].sum(axis=0))
+            ends = difference(matrices[b], matrices[a]).tolist()
+            rows.append([" / ".join(b), " / ".join(a), f"{gap:+.1f}", *ends])
+    yield "differences on the same photographs in points, 95 % intervals (paired bootstrap)"
+    yield table("this, less this, difference, low, high", rows)
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -108,25 +118,26 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 MEASURES = {
-    "temperatures": temperatures,
-    "pseudo_masks": pseudo_masks,
-    "views": views,
-    "scores": scores,
+    measure.__name__: measure
+    for measure in (pseudo_masks, cues, temperatures, views, scores, chosen_temperature)
 }
 
 
 def main() -> None:
-    """Print the tables of each measure as it is done, and seconds and memory of a training step."""
+    """Print the tables of each measure as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=(*MEASURES, []), default=[], metavar="NAME")
+    parser.add_argument("--run", type=Path, help="default: the shipped networks")
     parser.add_argument("--root", type=Path, default=Path("../shared/voc"))
     parser.add_argument("--maps", type=Path, default=Path("../shared/voc/saliency"))
-    parser.add_argument("--count", type=int, default=0, help="photographs; default: as documented")
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=math.inf)
     a = parser.parse_args()
     torch.set_num_threads(1)
-    run = photographs.shipped()
+    run = photographs.finished(a.run) if a.run else photographs.shipped()
+    source = Source(run, a.root, a.maps, a.count, a.minutes)
     for name in a.names or MEASURES:
-        for text in MEASURES[name](run, a.root, a.maps, a.count):
+        for text in MEASURES[name](source):
             print(f"{text}\n", flush=True)
 
 
