@@ -2,8 +2,8 @@
 
 The networks are those of `voc_lite` and `voc`.
 
-Usage: python benchmarks/photos.py [--threads 2] [--steps 3] [--device cpu|cuda]
-                                   [--only mobilenet_v2|vgg16]
+Usage: python benchmarks/photo_steps.py [--threads 2] [--steps 3] [--device cpu|cuda]
+                                        [--only mobilenet_v2|vgg16]
 
 Input and weights are random: neither changes the time. Each line is measured in a process of its
 own, so its peak memory is its own. "CPU s" is the processor time of all threads: on a machine that
@@ -15,6 +15,7 @@ import argparse
 import multiprocessing
 import resource
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -91,8 +92,24 @@ def cases(only: str | None, gpu: bool) -> list[Case]:
     return [case for case in laptop + paper if only in (None, case.backbone)]
 
 
+def report(threads: int, steps: int, device: str, only: str | None = None) -> Iterator[str]:
+    """The table, a line as soon as it is measured, each case in a process of its own."""
+    where = f"{threads} threads, {torch.backends.cpu.get_cpu_capability()}"
+    where = torch.cuda.get_device_name() if device == "cuda" else where
+    yield f"torch {torch.__version__}, {where}\n"
+    yield (
+        "| network | job | crop | batch | frozen layers | type | s | CPU s | ms a picture "
+        "| peak GB | epoch of 10,582 |"
+    )
+    yield "|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|"
+    for case in cases(only, device == "cuda"):
+        with multiprocessing.get_context("spawn").Pool(1) as process:
+            wall, cpu, peak = process.apply(measure, (case, threads, steps, device))
+        yield _line(case, wall, cpu, peak)
+
+
 def main() -> None:
-    """Measure each case in a process of its own, and print its line."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=3)
@@ -100,19 +117,8 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default=default)
     parser.add_argument("--only", choices=("mobilenet_v2", "vgg16"))
     a = parser.parse_args()
-    where = f"{a.threads} threads, {torch.backends.cpu.get_cpu_capability()}"
-    if a.device == "cuda":
-        where = torch.cuda.get_device_name()
-    print(f"torch {torch.__version__}, {where}\n")
-    print(
-        "| network | job | crop | batch | frozen layers | type | s | CPU s | ms a picture "
-        "| peak GB | epoch of 10,582 |"
-    )
-    print("|---|---|---:|---:|---:|---|---:|---:|---:|---:|---:|")
-    for case in cases(a.only, a.device == "cuda"):
-        with multiprocessing.get_context("spawn").Pool(1) as process:
-            wall, cpu, peak = process.apply(measure, (case, a.threads, a.steps, a.device))
-        print(_line(case, wall, cpu, peak), flush=True)
+    for line in report(a.threads, a.steps, a.device, a.only):
+        print(line, flush=True)
 
 
 def _line(case: Case, wall: float, cpu: float, peak: float) -> str:

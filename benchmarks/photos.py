@@ -19,6 +19,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import photo_steps
 import torch
 from photo_data import SHARES, Source, add, miou, quality, shares, table
 from photo_masks import cues, pseudo_masks, views
@@ -117,9 +118,14 @@ def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.percentile(gaps, [2.5, 97.5])
 
 
+def steps(source: Source) -> Iterator[str]:
+    """Seconds and memory of training steps, one thread: random input, whatever the run is."""
+    yield "\n".join(photo_steps.report(threads=1, steps=3, device="cpu"))
+
+
 MEASURES = {
     measure.__name__: measure
-    for measure in (pseudo_masks, cues, temperatures, views, scores, chosen_temperature)
+    for measure in (pseudo_masks, cues, temperatures, views, scores, chosen_temperature, steps)
 }
 
 
