@@ -61,7 +61,7 @@ class Split:
             yield Photograph(p.ids[i], p.images[i], p.labels[i], self.masks[i])
 
 
-@dataclass
+@dataclass(eq=False)
 class Source:
     """What is measured, and on which photographs.
 
@@ -111,8 +111,6 @@ class Source:
                 found[c] |= np.unpackbits(bits, axis=1, count=found.shape[2]).astype(bool)
             steps.append(found.copy())
         return steps
-
-    __hash__ = object.__hash__
 
 
 @cache

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
+from os.path import exists, isdir, isfile, samefile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,8 +60,8 @@ def predict(
     stages.network(run, name)
     _refuse_unwritable(out)
     good = []
-    for i, photo in enumerate(photos):
-        problem = _problem(photo, photos[:i]) or _overwrites(photo, photos, out)
+    for photo in photos:
+        problem = _problem(photo, good) or _overwrites(photo, photos, out)
         if problem:
             yield InputError(problem)
         else:
@@ -115,17 +116,18 @@ def _refuse_unwritable(out: Path) -> None:
         raise InputError(f"{what}: name another folder with --out") from error
 
 
-def _problem(photo: Path, before: Sequence[Path]) -> str:
+def _problem(photo: Path, good: Sequence[Path]) -> str:
     """What is wrong with a photograph or its name; "" if nothing is."""
-    if photo.is_dir():
+    # os.path: Path.is_dir raises for a name too long, or behind a folder that one may not enter
+    if isdir(photo):
         return f"{photo} is a folder: give the pictures in it, such as {photo / '*.jpg'}"
     # some disks take Cat and cat for one name
-    same = [other for other in before if other.stem.casefold() == photo.stem.casefold()]
+    same = [other for other in good if other.stem.casefold() == photo.stem.casefold()]
     if same:
         return f"{photo}: its answer would replace that of {same[0]}, which has the same name"
     if not plain(photo.stem):
         return f"{photo}: {photo.stem!r} is no plain name for its answer"
-    if photo.exists() and not photo.is_file():  # reading a pipe would never end
+    if exists(photo) and not isfile(photo):  # reading a pipe would never end
         return f"{photo} is no file"
     try:
         read_photo(photo)
@@ -138,8 +140,8 @@ def _problem(photo: Path, before: Sequence[Path]) -> str:
 
 def _overwrites(photo: Path, photos: Sequence[Path], out: Path) -> str:
     """Which of the photographs its answer would overwrite, also through a link; "" if none."""
-    there = [answer for answer in _answers(photo, out) if answer.exists()]
+    there = [answer for answer in _answers(photo, out) if exists(answer)]
     for other in photos if there else ():
-        if other.exists() and any(answer.samefile(other) for answer in there):
+        if exists(other) and any(samefile(answer, other) for answer in there):
             return f"{other} would be overwritten by an answer: name another folder with --out"
     return ""

@@ -14,6 +14,7 @@ from aelib.datasets.photos import read_photo
 from aelib.pipeline import directory, stages
 from aelib.pipeline.run import Run, RunError
 from aelib.pipeline.verify import verify
+from aelib.support.files import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,20 @@ def test_what_is_shipped_is_small_and_names_no_folder():
     assert {row["method"] for row in about["rows"]} == {"AE-step3", "AE+PSL", "AE+PSL++"}
 
 
+@pytest.mark.skipif(not photographs.PACKED.exists(), reason="no networks are shipped yet")
+def test_the_model_card_has_the_shipped_hash_and_scores():
+    about, card = photographs.shipped_scores(), (ROOT / "data" / "README.md").read_text("utf-8")
+    assert about["sha256"] in card
+    for method in ("AE-step3", "AE+PSL", "AE+PSL++"):
+        cells = [
+            f"{100 * row['miou']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+            for row in about["rows"]
+            for low, high in [row["interval"]["miou"]]
+            if row["method"] == method
+        ]
+        assert f"| {method} | {' | '.join(cells)} |" in card  # without CRF, with CRF
+
+
 # --- predict --------------------------------------------------------------------------------------
 
 
@@ -201,7 +216,9 @@ def odd_pictures(folder):
     noise.save(folder / "again" / "alpha.jpg")
     good = dict.fromkeys(("alpha.png", "deep.png", "wide.png", "dot.png", "moving.webp"), True)
     bad = ("huge.png", "text.jpg", "empty.jpg", "folder.jpg", "gone.jpg", "again/alpha.jpg")
-    return good | dict.fromkeys((*bad, "moving.gif", "loop.jpg", "pipe.jpg"), False)
+    return good | dict.fromkeys(
+        (*bad, "moving.gif", "loop.jpg", "pipe.jpg", f"{'x' * 300}.jpg"), False
+    )
 
 
 def test_bad_pictures_are_named_and_counted_and_the_others_answered(shipped, tmp_path, capsys):
