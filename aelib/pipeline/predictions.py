@@ -133,8 +133,10 @@ def _problem(photo: Path, good: Sequence[Path]) -> str:
         read_photo(photo)
     except FileNotFoundError:
         return f"{photo} is missing"
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return str(error)
+    except OSError as error:
+        return f"{photo} cannot be read ({error.strerror})"
     return ""
 
 
