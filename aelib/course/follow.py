@@ -23,9 +23,11 @@ from ..pipeline import stages
 from ..pipeline.run import Run
 from ..pipeline.settings import make
 from ..pipeline.stages.networks import in_batches
+from ..pipeline.stages.segmentation import prohibited
 from ..saliency import robust_background
 from ..support.errors import InputError
 from . import lesson, photographs
+from .kept import classifier, network
 
 #: Pictures that are installed with skimage and matplotlib.
 SHOWN = ("chelsea.png", "astronaut.png", "grace_hopper.jpg")
@@ -133,9 +135,7 @@ def mined(run: Run, image: np.ndarray, labels: Tensor, delta: float) -> Iterator
     found = torch.zeros(len(labels), *image.shape[:2], dtype=torch.bool)
     for step in range(1, s.erase_steps + 1):
         seen = erase(picture, found, mean)
-        maps = next(
-            in_batches(partial(cam, stages.classifier(run, step), scale=s.cam_scale), [seen])
-        )
+        maps = next(in_batches(partial(cam, classifier(run, step), scale=s.cam_scale), [seen]))
         region = discriminative_regions(maps, labels, delta, s.delta_rule)
         found = found | region
         shown = seen.permute(1, 2, 0).numpy()
@@ -155,21 +155,25 @@ def answers_of(run: Run, image: np.ndarray, v: Tensor) -> dict[str, np.ndarray]:
     """
     answers = {}
     for name in photographs.networks(run.settings):
-        f, allowed = probabilities(run, image, name), allowed_by(run, name, v)
+        f, allowed = at_test(run, image, name, v)
         answers[name] = (f * allowed[:, None, None]).argmax(axis=0).astype(np.uint8)
     q = refine_present(image, f, allowed, stages.crf_of(run.settings), run.settings.crf_engine)
     return answers | {f"{name}, CRF": q.argmax(axis=0).astype(np.uint8)}
 
 
-def allowed_by(run: Run, name: str, v: Tensor) -> np.ndarray:
-    """The labels that a network may answer at test, (C + 1,) bool; all of one without PSL."""
-    threshold = run.settings.prohibit_threshold if stages.prohibits(name) else 0.0
-    return psl.allowed(v, threshold)[0].numpy()
+def at_test(run: Run, image: np.ndarray, name: str, v: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """A network's answer for one picture, with the run's prohibition if it learned by PSL.
 
+    v: confidences, (1, C).
 
-def probabilities(run: Run, image: np.ndarray, name: str) -> np.ndarray:
-    """f of a network for one picture, (C + 1, H, W) in [0, 1]."""
-    return next(stages.probabilities(run, stages.network(run, name), [image])).numpy()
+    Returns:
+        f, (C + 1, H, W) in [0, 1], and the labels that may be answered, (C + 1,) bool.
+    """
+    f = stages.probabilities(run, network(run, name), [image])
+    if not stages.prohibits(name):
+        return next(f).numpy(), psl.allowed(v, 0.0)[0].numpy()
+    f, allowed = prohibited(run.settings, f, v)
+    return next(iter(f)).numpy(), allowed[0]
 
 
 # --- which pictures -------------------------------------------------------------------------------

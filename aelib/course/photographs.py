@@ -112,7 +112,7 @@ def pack(directory: Path, packed: Path = PACKED) -> dict[str, Any]:
     Raises:
         RunError: a stage is missing or damaged, or the file would be larger than LARGEST.
     """
-    run = _finished(directory)
+    run = finished(directory)
     s = run.settings
     steps = [f"classifier-{step}" for step in range(1, s.erase_steps + 1)]
     names = ["data", "data-val", *steps, *(f"network-{name}" for name in networks(s))]
@@ -134,7 +134,7 @@ def pack(directory: Path, packed: Path = PACKED) -> dict[str, Any]:
     return about
 
 
-def _finished(directory: Path) -> FinishedStages:
+def finished(directory: Path) -> FinishedStages:
     """A run's finished stages, whatever version of aelib made its settings."""
     content = read_json(directory / SETTINGS)
     run = FinishedStages()

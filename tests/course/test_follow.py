@@ -1,5 +1,7 @@
 """A new picture through all stages, against what the stages make of training and val pictures."""
 
+from copy import copy
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 
@@ -9,7 +11,7 @@ import torch
 from PIL import Image
 from tiny import PHOTOS, TINY, make_everything, make_folder
 
-from aelib.course import follow, lesson
+from aelib.course import follow, kept, lesson
 from aelib.course.widgets import photographs as widget
 from aelib.course.widgets import skin
 from aelib.course.widgets.photographs import shower, uploaded
@@ -50,10 +52,40 @@ def test_the_answers_are_the_runs(photos):
     q = next(stages.answer(photos, [image], "AE+PSL++"))
     np.testing.assert_array_equal(one.answers["AE+PSL++, CRF"], q.argmax(axis=0))
     assert list(one.answers) == ["AE-step2", "AE+PSL", "AE+PSL++", "AE+PSL++, CRF"]
-    f = follow.probabilities(photos, image, "AE-step2")
-    np.testing.assert_array_equal(one.answers["AE-step2"], f.argmax(axis=0))
+    f = next(stages.probabilities(photos, stages.network(photos, "AE-step2"), [image]))
+    np.testing.assert_array_equal(one.answers["AE-step2"], f.numpy().argmax(axis=0))
     low = one.saliency < photos.settings.background_threshold
     assert (one.S[low & ~one.steps[1].found.any(axis=0)] == 0).all()
+
+
+def test_a_run_that_weighs_weighs_what_learned_by_psl(photos):
+    weighing = copy(photos)
+    weighing.settings = replace(photos.settings, prohibition="weigh", prohibit_threshold=1.0)
+    image, v = stages.pictures(photos, "val").images[1], torch.tensor([[0.3, 0.9]])
+    answers = follow.answers_of(weighing, image, v)
+    for name in ("AE-step2", "AE+PSL"):
+        f = next(stages.probabilities(photos, stages.network(photos, name), [image])).numpy()
+        weights = np.array([1, 0.3, 0.9] if "PSL" in name else [1, 1, 1], np.float32)
+        np.testing.assert_array_equal(
+            answers[name], (f * weights[:, None, None]).argmax(axis=0), err_msg=name
+        )
+    q = next(stages.answer(weighing, [image], "AE+PSL++", v))
+    np.testing.assert_array_equal(answers["AE+PSL++, CRF"], q.argmax(axis=0))
+
+
+def test_a_network_is_loaded_once_and_anew_when_it_is_another(photos, monkeypatch):
+    loaded = []
+
+    def load(run, which):
+        loaded.append(which)
+        return object()
+
+    monkeypatch.setattr(stages, "network", load)
+    first = kept.network(photos, "AE+PSL")
+    assert kept.network(photos, "AE+PSL") is first and loaded == ["AE+PSL"]
+    assert kept.network(photos, "AE+PSL++") is not first and len(loaded) == 2
+    monkeypatch.setattr(photos, "files", lambda stage: {"weights.safetensors": "another"})
+    assert kept.network(photos, "AE+PSL") is not first and len(loaded) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The shipped networks: packed from a run, opened without its photographs; `predict` on them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from aelib.datasets.photos import read_photo
 from aelib.pipeline import directory, stages
 from aelib.pipeline.run import Run, RunError
 from aelib.pipeline.verify import verify
+from aelib.support.files import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,20 @@ def test_what_is_shipped_is_small_and_names_no_folder():
     assert {row["method"] for row in about["rows"]} == {"AE-step3", "AE+PSL", "AE+PSL++"}
 
 
+@pytest.mark.skipif(not photographs.PACKED.exists(), reason="no networks are shipped yet")
+def test_the_model_card_has_the_shipped_hash_and_scores():
+    about, card = photographs.shipped_scores(), (ROOT / "data" / "README.md").read_text("utf-8")
+    assert about["sha256"] in card
+    for method in ("AE-step3", "AE+PSL", "AE+PSL++"):
+        cells = [
+            f"{100 * row['miou']:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+            for row in about["rows"]
+            for low, high in [row["interval"]["miou"]]
+            if row["method"] == method
+        ]
+        assert f"| {method} | {' | '.join(cells)} |" in card  # without CRF, with CRF
+
+
 # --- predict --------------------------------------------------------------------------------------
 
 
@@ -188,16 +204,21 @@ def odd_pictures(folder):
     Image.new("RGB", (40_000, 6), "green").save(folder / "wide.png")
     Image.new("RGB", (1, 1)).save(folder / "dot.png")
     frames = [noise, noise.rotate(90), noise.rotate(180)]
-    frames[0].save(folder / "moving.webp", save_all=True, append_images=frames[1:])
+    for name in ("moving.webp", "moving.gif"):
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
     Image.new("1", (40_000, 40_000)).save(folder / "huge.png")
     (folder / "text.jpg").write_text("no picture")
     (folder / "empty.jpg").write_text("")
     (folder / "folder.jpg").mkdir()
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(folder / "pipe.jpg")
     (folder / "again").mkdir()
     noise.save(folder / "again" / "alpha.jpg")
     good = dict.fromkeys(("alpha.png", "deep.png", "wide.png", "dot.png", "moving.webp"), True)
     bad = ("huge.png", "text.jpg", "empty.jpg", "folder.jpg", "gone.jpg", "again/alpha.jpg")
-    return good | dict.fromkeys(bad, False)
+    return good | dict.fromkeys(
+        (*bad, "moving.gif", "loop.jpg", "pipe.jpg", f"{'x' * 300}.jpg"), False
+    )
 
 
 def test_bad_pictures_are_named_and_counted_and_the_others_answered(shipped, tmp_path, capsys):
@@ -228,6 +249,32 @@ def test_no_photograph_is_overwritten(shipped, photo, capsys):
     before = photo.read_bytes()
     assert main(["predict", "--out", str(photo.parent), str(photo)]) == 1
     assert "would be overwritten" in capsys.readouterr().err and photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["hard link", "symbolic link", "another photograph"])
+def test_no_photograph_is_overwritten_by_another_name(shipped, photo, name, tmp_path, capsys):
+    out, before, files = tmp_path / "out", photo.read_bytes(), [photo]
+    out.mkdir()
+    if name == "hard link":
+        (out / "photo.png").hardlink_to(photo)
+    elif name == "symbolic link":
+        (out / "photo-overlay.jpg").symlink_to(photo)
+    else:  # out holds a photograph with the name of the first one's overlay
+        files.append(out / "photo-overlay.jpg")
+        files[1].write_bytes(before)
+    assert main(["predict", "--out", str(out), *map(str, files)]) == 1
+    assert f"{files[-1]} would be overwritten" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == [before] * len(files)
+
+
+def test_an_answer_that_cannot_be_written_is_named_and_the_next_one_is(shipped, photo, capsys):
+    out, second = photo.parent / "out", photo.with_name("second.png")
+    second.write_bytes(photo.read_bytes())
+    (out / "photo.png").mkdir(parents=True)
+    assert main(["predict", "--out", str(out), str(photo), str(second)]) == 1
+    said = capsys.readouterr()
+    assert f"aelib: {photo}: its answer cannot be written" in said.err
+    assert "second.png: " in said.out and (out / "second.png").exists()
 
 
 def test_names_that_some_disks_take_for_one_are_refused(shipped, tmp_path, capsys):

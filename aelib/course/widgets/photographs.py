@@ -17,7 +17,7 @@ from ...masks import as_prediction, merge
 from ...pipeline import stages
 from ...pipeline.run import Run
 from ...saliency import robust_background
-from ..follow import allowed_by, background_threshold, labels_of, mined, probabilities
+from ..follow import at_test, background_threshold, labels_of, mined
 from ..photographs import networks
 from .crf import parameter
 from .skin import Shown, bars, legend, live_only, paint, skin, slider
@@ -57,8 +57,8 @@ def shower(run: Run, shown: Mapping[str, np.ndarray]) -> Callable[..., Shown]:
     @cache
     def seen(picture: str) -> tuple[Any, ...]:
         image = shown[picture]
-        v, f = stages.confidences(run, [image]), probabilities(run, image, name)
-        return v, f, allowed_by(run, name, v), robust_background(image, s.superpixels)
+        v = stages.confidences(run, [image])
+        return v, *at_test(run, image, name, v), robust_background(image, s.superpixels)
 
     @cache
     def found(picture: str, delta: float) -> np.ndarray:
