@@ -1,7 +1,7 @@
 """Beside its peers: each row calls ours and a peer in turn, after their results were compared.
 
-Prints Markdown tables and writes JSON with versions and hardware. Stops at a row whose results do
-not agree.
+Prints Markdown tables; a whole run writes JSON, too, with versions and hardware. Stops at a row
+whose results do not agree.
 
 Usage: python benchmarks/bench.py [--repeats 5] [--quick] [--only NAME ...] [--write]
                                   [--out benchmarks/bench.json]
@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 from cases import CASES, Case, photographs
-from widgets import answers
 
 from aelib.pipeline.results import machine
 from aelib.saliency import robust_background
@@ -98,6 +97,8 @@ def alone(parts: list[str], repeats: int, quick: bool) -> list[Alone]:
     """The second table."""
     found = [saliency_rate(repeats)] if "saliency" in parts else []
     if "widgets" in parts:
+        from widgets import answers  # takes seconds to import
+
         for name, ms, _, _ in answers(20 if quick else 200, 5 if quick else 100):
             found.append(Alone(f"widget `{name}`, median", ms, "ms", "below 100"))
     return found
@@ -148,7 +149,10 @@ def main() -> None:
     others = alone(options.only, repeats, options.quick)
     text = tables(rows, others, described(where, versions, repeats))
     print(text)
-    content = {"machine": where, "versions": versions, "repeats": repeats, "quick": options.quick}
+    if options.quick or set(options.only) != set(names):
+        print("\nNot a whole run: bench.json and README.md stay as they are.")
+        return
+    content = {"machine": where, "versions": versions, "repeats": repeats}
     content |= {"rows": [asdict(one) for one in rows], "alone": [asdict(one) for one in others]}
     write_json(options.out, content)
     if options.write:
