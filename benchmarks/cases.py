@@ -128,7 +128,7 @@ def cams_of(backbone: str, side: int, classes: int, goal: float, count: int) -> 
 def close(ours: np.ndarray, theirs: np.ndarray) -> tuple[bool, str]:
     """Whether two sets of maps in [0, 1] are equal up to rounding."""
     worst = float(np.abs(ours - theirs).max())
-    return worst < 1e-3 and ours.max() > 0.5, f"maps differ by at most {worst:.0e}"
+    return bool(worst < 1e-3 and ours.max() > 0.5), f"maps differ by at most {worst:.0e}"
 
 
 def crfs(quick: bool) -> Iterator[Case]:
