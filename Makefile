@@ -38,6 +38,10 @@ exercises: .venv/ready  ## make the exercise sheets and their solutions from not
 seeds: .venv/ready  ## the course under seeds 0, 1 and 2 -> mean and spread (3 times make run)
 	$(BIN)/python benchmarks/seeds.py
 
+bench: .venv/test-ready  ## ours beside its peers, each row a ratio -> benchmarks/bench.json; some minutes on an idle machine
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r pyproject.toml --extra bench -c requirements-test.lock
+	$(BIN)/python benchmarks/bench.py
+
 lint: .venv/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check aelib tests benchmarks
@@ -59,4 +63,4 @@ lock:  ## pin again what pyproject.toml allows; needs `uv`
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-test.lock
 	touch $@
 
-.PHONY: run test test-fast test-long test-browser audit lab notebooks exercises seeds lint lock
+.PHONY: run test test-fast test-long test-browser audit lab notebooks exercises seeds bench lint lock

@@ -79,24 +79,41 @@ def refined(
         ValueError, ImportError: as `crf.refine_present`; a note says how many pictures were done.
         BrokenProcessPool: a worker died; the note says what may help.
     """
-    s = run.settings
-    crf, engine = crf_of(s), s.crf_engine
-    waiting: deque[np.ndarray] = deque()  # f of the pictures that the workers have
-
-    def jobs() -> Iterator[tuple]:
-        for image, tensor, labels in zip(images, f, present, strict=True):
-            waiting.append(tensor.numpy())
-            yield image, waiting[-1], labels, crf, engine
-
-    done = 0
+    s, done = run.settings, 0
+    pairs = refine_all(images, f, present, crf_of(s), s.crf_engine, s.workers)
     try:
-        answers = in_order(refine_present, jobs(), s.workers)
-        for q in watched(answers, "CRF", len(images)):
-            yield waiting.popleft(), q
+        for pair in watched(pairs, "CRF", len(images)):
+            yield pair
             done += 1
     except Exception as error:
         error.add_note(f"CRF: {done} of {len(images)} pictures were refined before")
         raise
+
+
+def refine_all(
+    images: Iterable[np.ndarray],
+    f: Iterable[Tensor],
+    present: np.ndarray,
+    crf: CRF,
+    engine: str,
+    workers: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`refined` without a run; each q equals `refine_present`'s, bit by bit."""
+    waiting: deque[tuple[np.ndarray, np.ndarray]] = deque()  # what the workers have
+
+    def jobs() -> Iterator[tuple]:
+        for image, tensor, labels in zip(images, f, present, strict=True):
+            here = labels.copy()
+            here[0] = True
+            waiting.append((tensor.numpy(), here))
+            # only the present labels travel: all of VOC's would take as long as the CRF itself
+            yield image, waiting[-1][0][here], here[here], crf, engine
+
+    for rows in in_order(refine_present, jobs(), workers):
+        one, here = waiting.popleft()
+        q = np.zeros(one.shape, np.float32)
+        q[here] = rows
+        yield one, q
 
 
 def crf_of(settings: Settings) -> CRF:
