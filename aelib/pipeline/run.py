@@ -58,8 +58,8 @@ __all__ = [
 ]
 
 NOTEBOOKS = ROOT / "notebooks"
-#: What torch and the system say where the loaders find no shared memory for their pictures.
-_NO_MEMORY = re.compile(r"DataLoader worker \(pid|</torch_|shared memory|No space left on device")
+#: What torch says where the loaders find no shared memory for their pictures.
+_NO_MEMORY = re.compile(r"DataLoader worker \(pid|</torch_|shared memory")
 _LOADERS = (
     "loaders share memory in /dev/shm, and Docker gives it 64 MB: set loaders to 0 (-p loaders 0), "
     "or give it more (docker run --shm-size=2g); what is finished, and a training up to its last "
@@ -150,7 +150,7 @@ class Run(FinishedStages):
             except FloatingPointError as error:
                 raise RunError(f"{stage} stopped: {error}") from error
             except (RuntimeError, OSError) as error:
-                if not (self.settings.loaders and _NO_MEMORY.search(str(error))):
+                if not _NO_MEMORY.search(str(error)):
                     raise
                 reason = str(error).strip().splitlines()[-1]  # above it: a loader's traceback
                 raise RunError(f"{stage} stopped: {reason}; {_LOADERS}") from error
