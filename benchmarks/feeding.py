@@ -31,7 +31,7 @@ from aelib.datasets.samples import Samples
 from aelib.datasets.selection import Item
 from aelib.datasets.voc import VOC
 from aelib.pipeline.stages import MinedRegions
-from aelib.pipeline.stages.networks import in_batches, tensors
+from aelib.pipeline.stages.feeding import in_batches, tensors
 from aelib.training import Recipe, fit
 
 GOAL = 1_290  # samples a second, of LargeFOV-VGG16 at 321 pixels

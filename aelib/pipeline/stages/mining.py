@@ -26,18 +26,9 @@ from ..run import Run, save_tensors
 from ..settings import Settings
 from .checkpoint import fit_resumably
 from .data import mean_pixel
+from .feeding import in_batches, loaders_of, read_ahead, tensors
 from .inputs import TRAIN, classes_of, pictures
-from .networks import (
-    TRAINING,
-    in_batches,
-    loaders_of,
-    read_ahead,
-    recipe,
-    samples,
-    tensors,
-    trained,
-    untrained,
-)
+from .networks import TRAINING, recipe, samples, trained, untrained
 from .stage import stage
 
 #: Settings of `confidences`.
@@ -207,9 +198,8 @@ def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tens
     Returns:
         (C, H, W) in [0, 1] each, on the CPU, for all C classes; see `cam.cam`.
     """
-    maps = _cams(
-        classifier(run, step), tensors(images, loaders_of(run.settings)), run.settings.cam_scale
-    )
+    s = run.settings
+    maps = _cams(classifier(run, step), tensors(images, loaders_of(s)), s.cam_scale)
     return watched(maps, "CAMs", len(images))
 
 

@@ -17,9 +17,10 @@ from .. import health
 from ..relatives import ilp
 from ..run import Run
 from ..settings import Settings
+from .feeding import in_batches, loaders_of, tensors
 from .inputs import TRAIN, classes_of, pictures
 from .mining import confidences
-from .networks import in_batches, loaders_of, tensors, trained
+from .networks import trained
 from .stage import stage
 
 #: Settings of `probabilities` and of the network that is asked.
