@@ -81,6 +81,7 @@ class Run(FinishedStages):
         settings: Settings, those in settings.json; of those that change no number (NUMBER_FREE)
             what was asked for.
         inputs: the data set, kept open by stages.inputs from its first use on.
+        held: whether the process that started this one holds the run's lock, see `jobs`.
 
     Raises:
         ValueError: a setting is wrong.
@@ -94,6 +95,7 @@ class Run(FinishedStages):
         wanted = make(profile, **overrides)
         self.directory = ROOT / directory if directory else runs_folder() / profile
         self.inputs: Any = None
+        self.held = False
         file = self.directory / SETTINGS
         try:
             if (self.directory / ORIGIN).exists():
@@ -133,7 +135,7 @@ class Run(FinishedStages):
                 finished stages stay as they are.
         """
         folder = self.directory / f"{stage}.partial"
-        with hold(self.directory, "stage", stage):
+        with hold(self.directory, "stage", stage, held=self.held):
             file = self.directory / SETTINGS
             if read_settings(file).numbers() != self.settings.numbers():
                 what = f"{file} has changed since this run was opened"
