@@ -6,7 +6,7 @@ bits of the weights are those of a run with OMP_NUM_THREADS=1, whatever N is.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ def make_all(run: Run, jobs: int) -> None:
             print(output, end="", flush=True)
 
 
-def _outputs(client: Any, run: Run, missing: Sequence[str]) -> Any:
+def _outputs(client: Any, run: Run, missing: Sequence[str]) -> Iterator[str]:
     """Yields what each stage printed, as they are finished."""
     from distributed import KilledWorker, as_completed  # takes a second to import
 

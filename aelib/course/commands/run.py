@@ -79,4 +79,4 @@ def _run(options: argparse.Namespace) -> None:
 
     directory = options.out.absolute() if options.out else ""
     parent = options.parent.absolute() if options.parent else None
-    run_course(directory, options.profile or "classroom", parent, options.jobs, **settings)
+    run_course(directory, options.profile or "classroom", parent, jobs=options.jobs, **settings)
