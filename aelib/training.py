@@ -149,6 +149,7 @@ def _batches(dataset: Dataset, recipe: Recipe, epoch: int) -> DataLoader:
             "multiprocessing_context": "fork",
             "worker_init_fn": partial(seed_worker, seed),
         }
+    processes["pin_memory"] = DEVICE.type == "cuda"  # then copies run beside the network
     return DataLoader(dataset, recipe.batch_size, shuffle=True, generator=order, **processes)
 
 

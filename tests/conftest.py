@@ -17,7 +17,7 @@ SLOW_FILES = {
     *("test_photo_runs.py", "test_answers.py", "test_declarations.py", "test_stages.py"),
     *("test_health.py", "test_results.py", "test_weights.py", "test_checkpoint.py"),
     *("test_derived.py", "test_listing.py", "test_runs_command.py", "test_studies.py"),
-    "test_kernel.py",
+    *("test_kernel.py", "test_jobs.py"),
 }
 
 

@@ -22,7 +22,7 @@ from ..masks import merge
 from ..pipeline import stages
 from ..pipeline.run import Run
 from ..pipeline.settings import make
-from ..pipeline.stages.networks import in_batches
+from ..pipeline.stages.feeding import in_batches
 from ..pipeline.stages.segmentation import prohibited
 from ..saliency import robust_background
 from ..support.errors import InputError

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import papermill
+import torch
 from jupyter_client import AsyncKernelManager
 
 from ..crf import HAVE_LATTICE
@@ -17,6 +18,7 @@ from ..pipeline.results import write_results
 from ..pipeline.run import NOTEBOOKS, Run, RunError, hold, opened, stage_folders
 from ..pipeline.table import caption, table
 from ..support.errors import InputError
+from ..support.parallel import ONE_THREAD, environment
 from .kernel import kernels
 from .lesson import course
 from .report import write_report
@@ -26,6 +28,7 @@ def run_course(
     directory: str | Path = "",
     profile: str = "classroom",
     parent: Path | None = None,
+    jobs: int = 0,
     **overrides: Any,
 ) -> dict[str, Any]:
     """Run every notebook into the run directory.
@@ -37,6 +40,8 @@ def run_course(
             parent, as `derive` names it.
         profile, overrides: as for Run.
         parent: a run to derive from; it decides the profile.
+        jobs: so many stages are made side by side, before the notebooks, and every process of the
+            run has one thread; 0 has the notebooks make them, one after the other.
 
     Returns:
         The content of results.json.
@@ -60,13 +65,27 @@ def run_course(
                 run.unseal()
             stages.prepare(run)  # what is wrong with the data is said before a kernel starts
             run.inputs = None  # the kernels open their own
-            content = execute_notebooks(run)
+            content = _side_by_side(run, jobs) if jobs else execute_notebooks(run)
             run.seal()
         return content
     except InputError:
         if not stage_folders(run.directory):
             shutil.rmtree(run.directory)
         raise
+
+
+def _side_by_side(run: Run, jobs: int) -> dict[str, Any]:
+    """All stages, so many at a time, then the notebooks, all on one thread a process."""
+    from ..pipeline.jobs import make_all  # Dask takes a second to import
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # results.json says so
+    try:
+        with environment(**ONE_THREAD):  # the kernels, too
+            make_all(run, jobs)
+            return execute_notebooks(run)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def execute_notebooks(run: Run) -> dict[str, Any]:

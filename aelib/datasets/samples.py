@@ -189,9 +189,11 @@ class Samples(Dataset):
             return image
         regions = self.regions(i)
         self._same_size(regions, image.shape[-2:], i, "the regions to erase")
+        # torch's own `any` over a first dimension, and its `where` on interleaved colours, are slow
+        hole = torch.from_numpy(regions.numpy().any(axis=0))
         if self.paint:
-            return torch.where(regions.any(dim=0), self.paint(image, i), image)
-        return erase(image, regions, self.fill)
+            return torch.where(hole, self.paint(image, i), image)
+        return erase(image.contiguous(), hole[None], self.fill)
 
     def _mask(self, i: int, size: tuple[int, int]) -> Tensor | None:
         if self.masks is None:

@@ -21,7 +21,7 @@ def contradictions(s: "Settings") -> Iterator[str]:
     if s.backbone == "small" and (s.frozen or not unpretrained):
         what = "it starts from random ones and learns as a whole"
         yield f"weights, frozen: the small backbone has no ImageNet weights; {what}"
-    if s.loaders and not s.crop:
+    if s.loaders > 0 and not s.crop:
         why = "one stream of random numbers, which several processes cannot share"
         yield f"loaders: whole pictures (crop: 0) are mirrored by {why}"
     if s.frozen and unpretrained:

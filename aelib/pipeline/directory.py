@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ def runs_folder() -> Path:
 
 
 @contextmanager
-def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[None]:
+def hold(
+    directory: Path, kind: str, what: str, wait: float = 0.0, held: bool = False
+) -> Iterator[None]:
     """Hold one of a run's locks. Reading needs none.
 
     Args:
@@ -37,13 +39,14 @@ def hold(directory: Path, kind: str, what: str, wait: float = 0.0) -> Iterator[N
         kind: "stage" to change its stages, "course" to go through the notebooks.
         what: what it is held for; whoever is refused reads it.
         wait: seconds to wait for another holder.
+        held: whether the process that started this one holds it, for both.
 
     Raises:
         RunError: somebody else holds it, or a file cannot be read or written meanwhile.
     """
     again = "the same command then goes on from there"
     try:
-        with locked(directory / f".{kind}.lock", what, wait):
+        with nullcontext() if held else locked(directory / f".{kind}.lock", what, wait):
             yield
     except LockedError as holder:
         cure = f"wait until it is done, or end that process; {again}"

@@ -60,8 +60,8 @@ __all__ = [
 ]
 
 NOTEBOOKS = ROOT / "notebooks"
-#: What torch and the system say where the loaders find no shared memory for their pictures.
-_NO_MEMORY = re.compile(r"DataLoader worker \(pid|</torch_|shared memory|No space left on device")
+#: What torch says where the loaders find no shared memory for their pictures.
+_NO_MEMORY = re.compile(r"DataLoader worker \(pid|</torch_|shared memory")
 _LOADERS = (
     "loaders share memory in /dev/shm, and Docker gives it 64 MB: set loaders to 0 (-p loaders 0), "
     "or give it more (docker run --shm-size=2g); what is finished, and a training up to its last "
@@ -83,6 +83,7 @@ class Run(FinishedStages):
         settings: Settings, those in settings.json; of those that change no number (NUMBER_FREE)
             what was asked for.
         inputs: the data set, kept open by stages.inputs from its first use on.
+        held: whether the process that started this one holds the run's lock, see `jobs`.
 
     Raises:
         ValueError: a setting is wrong.
@@ -96,6 +97,7 @@ class Run(FinishedStages):
         wanted = make(profile, **overrides)
         self.directory = ROOT / directory if directory else runs_folder() / profile
         self.inputs: Any = None
+        self.held = False
         file = self.directory / SETTINGS
         try:
             if (self.directory / ORIGIN).exists():
@@ -138,7 +140,7 @@ class Run(FinishedStages):
                 finished stages stay as they are.
         """
         folder = self.directory / f"{stage}.partial"
-        with hold(self.directory, "stage", stage):
+        with hold(self.directory, "stage", stage, held=self.held):
             file = self.directory / SETTINGS
             if not file.exists() and empty(self.directory):  # forgotten: the inputs were refused
                 begin(self.directory, self.settings)
@@ -157,7 +159,7 @@ class Run(FinishedStages):
             except FloatingPointError as error:
                 raise RunError(f"{stage} stopped: {error}") from error
             except (RuntimeError, OSError) as error:
-                if not (self.settings.loaders and _NO_MEMORY.search(str(error))):
+                if not _NO_MEMORY.search(str(error)):
                     raise
                 reason = str(error).strip().splitlines()[-1]  # above it: a loader's traceback
                 raise RunError(f"{stage} stopped: {reason}; {_LOADERS}") from error

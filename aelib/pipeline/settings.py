@@ -65,7 +65,9 @@ class Settings:
     momentum: float = setting(0.9, "sgd's", 0.0, 0.999)
     drop_epoch: int = setting(6, "sgd: the rate is a tenth after so many epochs", 1, 1000)
     precision: str = choice("of the network's arithmetic in training", "float32", "bfloat16")
-    loaders: int = setting(0, "processes reading crops; change no number; not on Windows", 0, 256)
+    loaders: int = setting(
+        -1, "processes reading photographs ahead; change no number; -1: by the machine", -1, 256
+    )
     # mining
     classification_loss: str = choice(
         "sigmoid cross-entropy, or the paper's squared error", "sigmoid", "squared"

@@ -22,6 +22,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     run.add_argument("--out", metavar="DIR", type=Path, help="default: runs/PROFILE")
     begin = "start from this run, and share with it all that the settings do not change"
     run.add_argument("--from", dest="parent", metavar="RUN", type=Path, help=begin)
+    side = "make N stages at a time, one thread each, then the notebooks; see docs/using.md"
+    run.add_argument("--jobs", metavar="N", type=int, default=0, help=side)
     add_settings(run, "a setting, also as NAME=VALUE; see `python -m aelib settings`")
     run.set_defaults(do=_run)
 
@@ -68,6 +70,8 @@ def _path(text: str) -> str:
 def _run(options: argparse.Namespace) -> None:
     if options.parent and options.profile:
         raise InputError("--profile, --from: the run that is there has its profile; leave one out")
+    if options.jobs < 0:
+        raise InputError(f"--jobs: {options.jobs}: 1 or more, or leave it out")
     settings = overrides(options.p)
     if not options.parent:
         make(options.profile or "classroom", **settings)  # before seconds of imports
@@ -76,4 +80,4 @@ def _run(options: argparse.Namespace) -> None:
 
     directory = options.out.absolute() if options.out else ""
     parent = options.parent.absolute() if options.parent else None
-    run_course(directory, options.profile or "classroom", parent, **settings)
+    run_course(directory, options.profile or "classroom", parent, jobs=options.jobs, **settings)

@@ -84,7 +84,7 @@ def check_inputs(run: Run) -> None:
         _weights(run, LargeFOV(1, s.backbone, s.dropout, s.frozen))
     with _noted(problems):
         found = inputs.dataset(run).check(s.workers, progress("data"))
-    if s.loaders and "fork" not in get_all_start_methods():
+    if s.loaders > 0 and "fork" not in get_all_start_methods():
         problems.append("loaders: this system has no fork, which they need; set it to 0")
     with _noted(problems):
         if s.saliency_maps:

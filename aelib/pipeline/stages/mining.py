@@ -1,6 +1,6 @@
 """Adversarial erasing: a classifier a step, and the regions that it finds."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...cam import cam
-from ...datasets.base import sizes, to_tensor
+from ...datasets.base import sizes
 from ...datasets.samples import Samples
 from ...erasing import (
     classification_loss,
@@ -26,8 +26,9 @@ from ..run import Run, save_tensors
 from ..settings import Settings
 from .checkpoint import fit_resumably
 from .data import mean_pixel
+from .feeding import in_batches, loaders_of, read_ahead, tensors
 from .inputs import TRAIN, classes_of, pictures
-from .networks import TRAINING, in_batches, recipe, samples, trained, untrained
+from .networks import TRAINING, recipe, samples, trained, untrained
 from .stage import stage
 
 #: Settings of `confidences`.
@@ -100,7 +101,7 @@ def find_regions(run: Run, made: Path, step: int) -> None:
     s, train = run.settings, pictures(run, "train")
     fill = mean_pixel(run).float()
     erased = Samples(train, lambda i: (), fill=fill, **_holes(run, step))
-    images = (erased.erased(i) for i in range(len(train)))
+    images = read_ahead(erased.erased, len(train), loaders_of(s))
     packed = {}
     pixels = np.zeros(len(train.classes), int)
     found = _cams(classifier(run, step), images, s.cam_scale)
@@ -197,11 +198,12 @@ def cams(run: Run, images: Sequence[np.ndarray], step: int = 1) -> Iterator[Tens
     Returns:
         (C, H, W) in [0, 1] each, on the CPU, for all C classes; see `cam.cam`.
     """
-    maps = _cams(classifier(run, step), map(to_tensor, images), run.settings.cam_scale)
+    s = run.settings
+    maps = _cams(classifier(run, step), tensors(images, loaders_of(s)), s.cam_scale)
     return watched(maps, "CAMs", len(images))
 
 
-def _cams(model: LargeFOV, images: Iterator[Tensor], scale: float) -> Iterator[Tensor]:
+def _cams(model: LargeFOV, images: Iterable[Tensor], scale: float) -> Iterator[Tensor]:
     return in_batches(lambda x: cam(model, x, scale), images)
 
 
@@ -218,7 +220,7 @@ def image_scores(run: Run, images: Sequence[np.ndarray]) -> Tensor:
     def logits_of(batch: Tensor) -> Tensor:
         return pool(model(scaled(batch, s.cam_scale)))
 
-    answers = in_batches(logits_of, map(to_tensor, images))
+    answers = in_batches(logits_of, tensors(images, loaders_of(s)))
     return torch.stack(list(watched(answers, "confidences", len(images))))
 
 

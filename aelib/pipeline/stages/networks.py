@@ -1,10 +1,8 @@
 """What classifiers and segmentation networks have in common: first weights, samples, recipe."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby, islice
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...datasets.base import Pictures
@@ -12,11 +10,11 @@ from ...datasets.samples import Samples
 from ...models import LargeFOV
 from ...support.files import ROOT
 from ...training import DEVICE, Recipe
-from ..health import finite
 from ..run import Run, RunError
 from ..settings import Settings
 from ..weights import load_pretrained
 from . import inputs
+from .feeding import loaders_of
 
 #: Settings of a network as it is before training.
 UNTRAINED = ("backbone", "dropout", "frozen", "weights", "fc_weights")
@@ -26,7 +24,6 @@ TRAINING = (
     *("seed", "crop", "scale_low", "scale_high", "batch_size", "optimiser", "learning_rate"),
     *("features_factor", "weight_decay", "momentum", "drop_epoch", "precision"),
 )
-_PIXELS = 50 * 96 * 96  # of the pictures that a network sees together
 
 
 def load_weights(s: Settings, model: LargeFOV) -> dict[str, Any] | None:
@@ -104,23 +101,5 @@ def recipe(s: Settings, epochs: int, last_layer_factor: float, offset: int) -> R
         momentum=s.momentum,
         drop_epoch=s.drop_epoch,
         precision=s.precision,
-        loaders=s.loaders,
+        loaders=loaders_of(s),
     )
-
-
-@torch.no_grad()
-def in_batches(function: Callable[[Tensor], Tensor], images: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yields one result an image, on the CPU; images of one size in a row go together.
-
-    Args:
-        function: (N, 3, H, W) -> N results.
-        images: (3, H, W) each.
-
-    Raises:
-        FloatingPointError: a result is not finite.
-    """
-    for (_, height, width), alike in groupby(images, key=lambda image: image.shape):
-        most = max(1, _PIXELS // (height * width))
-        while batch := list(islice(alike, most)):
-            stacked = torch.stack(batch).to(DEVICE, memory_format=torch.channels_last)
-            yield from finite(function(stacked).cpu(), "a network's answer to these pictures")

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ... import prediction, psl
 from ...crf import CRF, refine_present
-from ...datasets.base import to_tensor
 from ...datasets.photos import save_mask
 from ...models import LargeFOV
 from ...support.parallel import in_order
@@ -18,9 +17,10 @@ from .. import health
 from ..relatives import ilp
 from ..run import Run
 from ..settings import Settings
+from .feeding import in_batches, loaders_of, tensors
 from .inputs import TRAIN, classes_of, pictures
 from .mining import confidences
-from .networks import in_batches, trained
+from .networks import trained
 from .stage import stage
 
 #: Settings of `probabilities` and of the network that is asked.
@@ -50,15 +50,20 @@ def probabilities(run: Run, model: LargeFOV, images: Sequence[np.ndarray]) -> It
         (C + 1, H, W) in [0, 1] each, background first, at the picture's own resolution.
     """
     scales, flip = run.settings.scales, run.settings.test_flip == "yes"
-    return watched(answers_of(model, images, scales, flip), "network", len(images))
+    answers = answers_of(model, images, scales, flip, loaders_of(run.settings))
+    return watched(answers, "network", len(images))
 
 
 def answers_of(
-    model: LargeFOV, images: Sequence[np.ndarray], scales: tuple[float, ...], flip: bool
+    model: LargeFOV,
+    images: Sequence[np.ndarray],
+    scales: tuple[float, ...],
+    flip: bool,
+    loaders: int = 0,
 ) -> Iterator[Tensor]:
-    """`prediction.predict` for each picture, on the CPU."""
+    """`prediction.predict` for each picture, on the CPU; so many processes read them ahead."""
     return in_batches(
-        lambda x: prediction.predict(model, x, scales=scales, flip=flip), map(to_tensor, images)
+        lambda x: prediction.predict(model, x, scales=scales, flip=flip), tensors(images, loaders)
     )
 
 
