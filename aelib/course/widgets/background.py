@@ -60,7 +60,7 @@ def background(
 
     rules = list(MERGE_RULES.items())
     controls = {
-        "threshold": slider("background below (saliency, 0 to 1)", start, 0, 1),
+        "threshold": slider("background below (0 to 1)", start, 0, 1),
         "rule": ipywidgets.Dropdown(options=rules, description="merge rule"),
         "picture": picture_slider(len(images)),
     }

@@ -81,13 +81,13 @@ def _grid(
     for row in zip(values, labels, framed, strict=True):
         cells = "".join(_cell(*cell) for cell in zip(*row, strict=True))
         rows += f"<tr>{cells}</tr>"
-    block = "display: inline-table; border-collapse: collapse; margin: 0 1.6em 0.6em 0"
+    block = "display: inline-table; border-collapse: collapse; margin: 0 0.8em 0.6em 0"
     caption = f"<caption style='text-align: left'>{title}</caption>"  # no wider than its table
     return f"<table style='{block}; vertical-align: bottom'>{caption}{rows}</table>"
 
 
 def _cell(value: Any, label: int, framed: bool) -> str:
-    style = "width: 2.6em; height: 2.2em; text-align: center; border: 1px solid #8886"
+    style = "width: 2.6em; height: 2.2em; padding: 0; text-align: center; border: 1px solid #8886"
     if framed:
         style += "; font-weight: bold; outline: 2px solid; outline-offset: -2px"
     if 0 < label < IGNORE:

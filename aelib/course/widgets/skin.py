@@ -73,7 +73,8 @@ def skin(
     label = 0.52 * max(len(control.description) for control in controls.values()) + 1  # em
     for control in controls.values():
         control.style.description_width = f"{label:.1f}em"
-        control.layout.width = f"{label + 17:.1f}em"  # room to move beside the longest label
+        # room beside the longest label to move, and for a list; two controls a row on a laptop
+        control.layout.width = f"{max(31, label + 15.5):.1f}em"
         control.layout.max_width = "100%"
         control.observe(draw, "value")
     wrap = {"flex_flow": "row wrap", "grid_gap": "0 12px"}  # two controls beside each other
