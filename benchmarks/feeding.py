@@ -155,6 +155,7 @@ def main() -> None:
         print("|---:|---:|---:|")
         labels = torch.from_numpy(train.labels).float()
         samples = Samples(train, lambda i: (labels[i],), fill=torch.zeros(3), crop=a.crop)
+        trained(samples, 0)  # torch imports a lot with its first optimiser
         for loaders in a.loaders:
             rates = trained(samples, loaders), answered(train, loaders)
             print(f"| {loaders} | {rates[0]:.0f} | {rates[1]:.0f} |", flush=True)

@@ -116,6 +116,8 @@ def _measured(name: str, of: tuple[int, ...], pictures: int) -> dict[str, float]
     def before() -> None:
         if pictures:
             creatures(pictures)
+        if name == "trained":  # torch imports a lot with its first optimiser
+            trained(DIFFERENT)
         if name == "salient":
             salient(of[0], 8 * of[0])
 
