@@ -77,15 +77,13 @@ _VOC_LITE: dict[str, Any] = {
     "bilateral_weight": 4.0,  # DeepLab v2's, EPS's
     "bilateral_sxy": 67.0,
     "bilateral_srgb": 3.0,
-    "crf_temperature": 1.0,
 }
 
 #: Profile -> the settings in which it differs from the defaults.
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"train_images": 64, "val_images": 16, "classifier_epochs": 5, "network_epochs": 3},
     "classroom": {},
-    # Half the classroom's pictures: a study trains dozens of networks. Theirs are less sure.
-    "study": {"train_images": 600, "crf_temperature": 1.0},
+    "study": {"train_images": 600},  # half the classroom's: a study trains dozens of networks
     "voc_lite": _VOC_LITE,
     "voc": {name: value for name, (value, _) in RECIPE.items()},
 }

@@ -114,7 +114,7 @@ class Settings:
     # prediction and CRF
     test_scales: str = setting("1", "factors seen at, with commas between; answers are averaged")
     test_flip: str = choice("whether it is seen in the mirror, too", "no", "yes")
-    crf_temperature: float = setting(2.0, "f^(1/T) enters the CRF; above 1: flatter", 0.1, 20.0)
+    crf_temperature: float = setting(1.0, "f^(1/T) enters the CRF; above 1: flatter", 0.1, 20.0)
     crf_engine: str = choice("pydensecrf, exact, or whichever is there", "auto", "lattice", "exact")
     crf_iterations: int = setting(10, "mean-field updates", 1, 100)
     gaussian_weight: float = setting(3.0, "of the smoothness kernel", 0.0, 100.0)

@@ -134,7 +134,7 @@ CAN_CHANGE = [
     ({"psl_warmup": 0.4}, [*WARMUP, *PSL, *SECOND]),
     ({"network_loss": "kl"}, [*PSL, *SECOND]),
     ({"confidence": "labels"}, [*PSL, *SECOND]),
-    ({"crf_temperature": 3.0}, [*SECOND, *SCORES]),
+    ({"crf_temperature": 2.0}, [*SECOND, *SCORES]),
     ({"prohibition": "weigh"}, SCORES),
     ({"merge_rule": "region"}, [*S, *NETWORKS, *WARMUP, *PSL, *SECOND]),
     ({"bilateral_weight": 4.0}, [*SECOND, *SCORES]),
