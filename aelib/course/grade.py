@@ -6,6 +6,7 @@ on a copy of the course as it was at the start, so nothing that it writes there 
 
 import csv
 import os
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -55,7 +56,7 @@ def grade(
         folder: the hand-ins.
         out: default: FOLDER/grades.csv. Columns: COLUMNS.
         jobs: sheets at the same time.
-        say: gets the lines; default: print, above the progress bar.
+        say: gets the lines, of what is begun, too; default: print, above the progress bar.
         masters: the folder of the sheets' masters.
         run: the run that sheets open; default: the one that the course ships.
 
@@ -63,6 +64,8 @@ def grade(
         A row an exercise, sorted by student.
 
     Raises:
+        KeyboardInterrupt: all that was started is ended and removed first; the CSV file holds the
+            grades so far, and none is left behind if there are none.
         InputError: there is no such folder, or no notebook in it; this is Windows.
         OSError: the CSV file cannot be written.
     """
@@ -73,23 +76,28 @@ def grade(
     found = sorted(_find(folder, sorted(file.stem for file in masters.glob("*.ipynb"))))
     if not found:
         raise InputError(f"{folder} holds no notebook: FOLDER/NAME/*.ipynb or FOLDER/*.ipynb")
+    is_new = not out.exists()
     out.touch()  # before hours of work
+    rows: list[Grade] = []
     temporary = tempfile.TemporaryDirectory(prefix="aelib-grade-", ignore_cleanup_errors=True)
-    with temporary as name:
-        work = Path(name)
-        courses = Copies(work / "courses", min(jobs, len(found)), run or lesson.unpack())
-        graders = {
-            sheet: autograder(masters / f"{sheet}.ipynb", work / "autograders")
-            for sheet in sorted({one.sheet for one in found if one.sheet})
-        }
-        rows: list[Grade] = []
-        try:
+    try:
+        with temporary as name:
+            work = Path(name)
+            say("copying the course")
+            courses = Copies(work / "courses", min(jobs, len(found)), run or lesson.unpack())
+            graders = {}
+            for sheet in sorted({one.sheet for one in found if one.sheet}):
+                say(f"autograder of {sheet}")
+                graders[sheet] = autograder(masters / f"{sheet}.ipynb", work / "autograders")
             for grades in _grade_all(found, graders, courses, work, jobs, limits, say):
                 rows += grades
-        finally:  # also when it is interrupted
-            rows.sort()
+            changed = courses.changed()
+    finally:  # also when it is interrupted
+        rows.sort()
+        if rows:
             _write(out, rows)
-        changed = courses.changed()
+        elif is_new:
+            out.unlink(missing_ok=True)
     total = f"{len(found)} sheets, {len({one.student for one in found})} students: {out}"
     say(total)
     if changed:
@@ -113,10 +121,11 @@ def _grade_all(
     rows: dict[str, list[Grade]] = {student: [] for student in waiting}
     with ThreadPoolExecutor(jobs) as pool:
         asked = {}
-        for one in found:
-            job = HandIn(one.student, one.sheet, one.file, graders.get(one.sheet), courses, work)
-            asked[pool.submit(graded, job, limits, stop.is_set)] = one
         try:
+            for one in found:
+                grader = graders.get(one.sheet)
+                job = HandIn(one.student, one.sheet, one.file, grader, courses, work)
+                asked[pool.submit(_told, job, limits, stop.is_set, say)] = one
             for done, future in enumerate(as_completed(asked), start=1):
                 student = asked[future].student
                 grades = future.result()
@@ -131,6 +140,14 @@ def _grade_all(
             for future in asked:
                 future.cancel()
             raise
+
+
+def _told(
+    job: HandIn, limits: Limits, stop: Callable[[], bool], say: Callable[[str], None]
+) -> list[Grade]:
+    """Grade a hand-in, and say so first."""
+    say(f"{job.student}, {job.sheet or job.file.name}")
+    return graded(job, limits, stop)
 
 
 def line(rows: list[Grade]) -> str:
@@ -154,6 +171,7 @@ def _line(text: str) -> None:
     from tqdm.auto import tqdm
 
     tqdm.write(text)
+    sys.stdout.flush()  # a phase takes seconds or minutes, and is said before it begins
 
 
 # --- what there is to grade -----------------------------------------------------------------------

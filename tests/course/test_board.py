@@ -10,6 +10,7 @@ from aelib.masks import IGNORE
 from aelib.pipeline import stages
 from aelib.pipeline.run import Run
 from aelib.psl import allowed
+from aelib.support.errors import InputError
 
 NUMBERS = {"delta": 0.3, "background_threshold": 0.2, "prohibit_threshold": 0.1}
 
@@ -65,9 +66,19 @@ def test_only_handing_in_looks_at_val(tiny_run, capsys):
 )
 def test_a_mistake_costs_no_look(numbers, tiny_run):
     board = Board(tiny_run)
-    with pytest.raises(AssertionError):
+    with pytest.raises(InputError):
         board.hand_in(**numbers)
     assert board.looks == 0
+
+
+def test_a_broken_rule_is_said_with_the_share_that_is_right(tiny_run):
+    scores = Scores(tiny_run, "train")
+    broken = [t for t in np.arange(1, 101) / 100 if scores("background_threshold", t) == 0]
+    salient, is_background, _ = scores._unmined
+    right = 100 * is_background[salient < broken[-1]].mean()
+    words = scores.words("background_threshold", broken[-1]).split()
+    assert words[:2] == ["rule", "broken:"] and words[-1] == "right"
+    assert 0 <= right - float(words[2]) < 0.01
 
 
 def test_each_number_has_words():

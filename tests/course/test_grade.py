@@ -3,9 +3,15 @@
 import csv
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from aelib.course.confined import Limits, confine
@@ -122,8 +128,56 @@ def test_a_class_of_good_and_bad_hand_ins(tmp_path, tiny_runs):
         "no notebook was handed in"
     }
     assert "good: 01_demo 3 of 3" in said and "crash: 01_demo 0 of 3 (its kernel crashed)" in said
-    assert len(said) == len(HAND_INS) + 3  # a line each, and the total; no file of ours has changed
+    assert said[:2] == ["copying the course", "autograder of 01_demo"]
+    assert "good, 01_demo" in said[2:]
+    # the two, a line as each begins and as it ends, and the total; no file of ours has changed
+    assert len(said) == 2 + 2 * (len(HAND_INS) + 2) + 1
     assert "12 sheets, 12 students" in said[-1]
+
+
+INTERRUPTED = """
+import sys
+from functools import partial
+from pathlib import Path
+from aelib.__main__ import main
+from aelib.course import grade
+
+folder, masters, run = map(Path, sys.argv[1:])
+grade.grade = partial(grade.grade, masters=masters, run=run)
+sys.exit(main(["grade", str(folder)]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_grading_leaves_nothing(stop, tmp_path, tiny_runs):
+    sheet = master(tmp_path / "masters")
+    solved = assemble(sheet, tmp_path / "made").solved
+    folder, temporary = tmp_path / "class", tmp_path / "tmp"
+    hand_in(folder / "anna" / "01_demo.ipynb", solved, "    while True: pass", "")
+    temporary.mkdir()
+    command = [sys.executable, "-c", INTERRUPTED, folder, sheet.parent, tiny_runs[0].directory]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    while "anna, 01_demo" not in process.stdout.readline():
+        assert process.poll() is None
+    while not inside(temporary):  # otter has begun
+        time.sleep(0.1)
+    process.send_signal(stop)
+    assert process.wait(timeout=120) == 130
+    process.stdout.close()
+    assert not inside(temporary) and not list(temporary.iterdir())
+    assert not (folder / "grades.csv").exists()
+
+
+def inside(folder: Path) -> list[psutil.Process]:
+    """The processes that work in a folder or below it."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return found
 
 
 # --- limits ---------------------------------------------------------------------------------------
@@ -156,8 +210,6 @@ def test_a_limit_ends_a_command_with_all_its_processes(code, limits, why, tmp_pa
 
 
 def test_what_a_command_leaves_behind_is_ended(tmp_path):
-    import psutil
-
     code = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)"
     (tmp_path / "bad.py").write_text(code)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}

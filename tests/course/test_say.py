@@ -23,6 +23,14 @@ def raises(x):
     raise ValueError("a\nb" * 1000)
 
 
+def forgets(x):
+    x = x + x
+
+
+def quotes(x):
+    raise ValueError("'a'")
+
+
 def leaves(x):
     raise SystemExit
 
@@ -33,6 +41,8 @@ def leaves(x):
         (None, "f: not solved yet"),
         (..., "f: not solved yet"),
         (lambda x: None, "f: not solved yet"),
+        (forgets, "f: it returned None: is a `return` missing?"),
+        (quotes, "f raised ValueError in the line `raise ValueError(\"'a'\")`: 'a'."),
         (3, "f: this must be a function"),
         (changes_it, "f: the function changed its input (argument 1)"),
         (raises, 'f raised ValueError in the line `raise ValueError("a\\nb" * 1000)`: a'),
@@ -76,8 +86,8 @@ def test_what_differs_is_shown():
     found, expected = np.zeros((2, 3)), np.zeros((2, 3))
     expected[1, 2] = 0.5
     expected[1, 1] = 0.25
-    words = "a: first differing pixel (1, 1): 0 instead of 0.25; largest difference 0.5; 2 of 6"
-    assert sentence(say.same, "a", found, expected).startswith(words)
+    words = "a: first differing pixel (1, 1): 0 instead of 0.25; largest difference 0.5"
+    assert sentence(say.same, "a", found, expected) == f"{words}; wrong values: 2 of 6"
     assert "shape is (2, 3), it must be (3, 2)" in sentence(say.same, "a", found, expected.T)
     assert "must be numbers" in sentence(say.same, "a", "0.3", 0.3)
     assert "must be numbers" in sentence(say.same, "a", [[1], [1, 2]], [1, 2])

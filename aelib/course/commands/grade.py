@@ -1,6 +1,7 @@
 """python -m aelib grade"""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def _grade(options: argparse.Namespace) -> int:
     cell = max(10, options.seconds // 10)
     limits = Limits(options.seconds, cell, options.memory * 1_000_000)
     out = options.out or options.folder / "grades.csv"
+    # `kill` must end what was started and clean up, as Ctrl-C does
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         grade(options.folder.absolute(), out, options.jobs, limits)
     except KeyboardInterrupt:
-        print(f"aelib: interrupted; {out} holds the grades so far", file=sys.stderr)
+        held = f"{out} holds the grades so far" if out.exists() else "no sheet was graded yet"
+        print(f"aelib: interrupted; {held}", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0

@@ -1,16 +1,16 @@
 """The board of the threshold exercises: play on training pictures, look at val only to hand in."""
 
 import json
-from functools import cached_property
 from typing import Any
 
 from IPython.display import HTML, display
 
 from ...pipeline.run import Run
+from ...support.errors import InputError
 from ...support.files import write_json
 from ..widgets.skin import bars
 from .say import one_number
-from .scores import CRF_NUMBERS, WORDS, Scores
+from .scores import CRF_NUMBERS, WORDS, Scores, scores_of
 
 COUNT = 200  # pictures of a split
 
@@ -28,7 +28,7 @@ class Board:
 
     def try_(self, **numbers: float) -> None:
         """Show what the numbers score on training pictures."""
-        self._show("on training pictures", self.scores("train", **numbers), numbers)
+        self._show("train", "on training pictures", self.scores("train", **numbers), numbers)
 
     def hand_in(self, **numbers: float) -> None:
         """Score the numbers on val, count this look, and show how far the best found by sweep is.
@@ -38,12 +38,12 @@ class Board:
         """
         val = self.scores("val", **numbers)  # first: a mistake costs no look
         looks = self._one_more()
-        times = "once" if looks == 1 else f"{looks} times"
-        self._show(f"on val, which was looked at {times}", val, numbers, looks)
+        times = "once" if looks == 1 else f"{looks} times, all sheets together"
+        self._show("val", f"on val, which was looked at {times}", val, numbers, looks)
         train = self.scores("train", **numbers)
         for name, score in train.items():
             crf = _crf(numbers)
-            best, reached = self._train.best(name, crf)
+            best, reached = self._of("train").best(name, crf)
             what = f"bilateral_srgb = {best:g}" if name == "crf" else f"{name} = {best:g}"
             behind = max(0.0, 100 * (reached - score))
             print(
@@ -55,28 +55,26 @@ class Board:
         """Returns {name: score in [0, 1]}, the CRF's numbers together under "crf".
 
         Raises:
-            AssertionError: a number is missing, unknown or out of its range.
+            InputError: a number is missing, unknown or out of its range.
         """
         if not numbers:
-            raise AssertionError("give at least one number, such as delta=0.3")
+            raise InputError("give at least one number, such as delta=0.3")
         for name, value in numbers.items():
             if (name not in WORDS and name not in CRF_NUMBERS) or name == "crf":
                 known = ", ".join([*(word for word in WORDS if word != "crf"), *CRF_NUMBERS])
-                raise AssertionError(f"{name} is not on the board; there are {known}")
-            one_number(name, value, 0, 1 if name in WORDS else 1000)
-        split_scores = self._train if split == "train" else self._val
+                raise InputError(f"{name} is not on the board; there are {known}")
+            try:
+                one_number(name, value, 0, 1 if name in WORDS else 1000)
+            except AssertionError as problem:
+                raise InputError(str(problem)) from None
+        split_scores = self._of(split)
         thresholds = [name for name in WORDS if name in numbers]
         found = {name: split_scores(name, float(numbers[name])) for name in thresholds}
         crf = _crf(numbers)
         return found | ({"crf": split_scores("crf", crf)} if crf else {})
 
-    @cached_property
-    def _train(self) -> Scores:
-        return Scores(self.run, "train", self.count)
-
-    @cached_property
-    def _val(self) -> Scores:
-        return Scores(self.run, "val", self.count)
+    def _of(self, split: str) -> Scores:
+        return scores_of(self.run, split, self.count)
 
     @property
     def looks(self) -> int:
@@ -99,14 +97,20 @@ class Board:
         return looks
 
     def _show(
-        self, where: str, scores: dict[str, float], numbers: dict[str, Any], looks: int = 0
+        self,
+        split: str,
+        where: str,
+        scores: dict[str, float],
+        numbers: dict[str, Any],
+        looks: int = 0,
     ) -> None:
         rows = {}
         for name, score in scores.items():
             given = _crf(numbers) if name == "crf" else {name: numbers[name]}
             label = ", ".join(f"{key} = {float(value):g}" for key, value in given.items())
-            rows[label] = (score, WORDS[name])
-        lines = [f"{label}: {100 * score:.1f} %, {word}" for label, (score, word) in rows.items()]
+            value = given if name == "crf" else float(numbers[name])
+            rows[label] = (score, self._of(split).words(name, value))
+        lines = [_line(label, score, words) for label, (score, words) in rows.items()]
         text = "\n".join([f"{where}:", *lines])
         shown = _Table(bars(where, rows), text)
         display(shown, metadata={"aelib": {"looks": looks}} if looks else None)
@@ -121,6 +125,12 @@ class _Table(HTML):
 
     def __repr__(self) -> str:
         return self.text
+
+
+def _line(label: str, score: float, words: str) -> str:
+    """Returns "delta = 0.3: 61.2 %, IoU of ...", without a number if a rule is broken."""
+    broken = words.startswith("rule broken")
+    return f"{label}: {words}" if broken else f"{label}: {100 * score:.1f} %, {words}"
 
 
 def _crf(numbers: dict[str, float]) -> dict[str, Any]:

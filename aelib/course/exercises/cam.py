@@ -32,7 +32,7 @@ PENCIL = 6e-4  # 0.333 will do for 1 / 3
 def check_miou(iou_background: float, iou_hare: float, iou_ram: float, miou: float) -> None:
     """The IoU of each label of ANSWER against TRUTH, in [0, 1], and their mean."""
     typed = (iou_background, iou_hare, iou_ram)
-    say.given("the IoUs and miou", *typed, miou)
+    say.all_given(iou_background=iou_background, iou_hare=iou_hare, iou_ram=iou_ram, miou=miou)
     right, with_void = [], []
     for label, found in enumerate(typed):
         both, true, answered, counted = _count(label)

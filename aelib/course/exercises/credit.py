@@ -9,6 +9,7 @@ from ...pipeline.run import Run
 from . import say
 
 ROUNDED = 0.11  # a difference of two numbers that were read with one decimal
+EXACT = 0.01  # a mistake is named only if it is met so closely: others come near by chance
 
 
 def check_credit(
@@ -37,17 +38,28 @@ def check_credit(
             (rows, "this is the whole gap between the paper's rows: training and test are in it"),
             (everything - nothing, "this is the gain of all three together"),
         ]
+        between = [points[frozenset({ingredient, one})] - points[frozenset({one})] for one in rest]
+        early = [(gain, "one of the other two is there as well") for gain in between]
+        late = [(gain, "only one of the other two is there") for gain in between]
         mixed_up = [(added, "this is what it adds last"), (alone, "this is what it adds first")]
-        for when, answer, right, other in (
-            ("first", first, alone, mixed_up[0]),
-            ("last", last, added, mixed_up[1]),
+        for when, answer, right, others in (
+            ("first", first, alone, [mixed_up[0], *early]),
+            ("last", last, added, [mixed_up[1], *late]),
         ):
             signs = [
                 (-right, "the sign: with it minus without it"),
                 (right / 100, "in points, please: 100 times the difference of the mIoU"),
             ]
-            name = f"{ingredient}_{when}"
-            say.number(name, answer, right, tolerance=ROUNDED, hints=[*typical, other, *signs])
+            _check_points(f"{ingredient}_{when}", answer, right, [*typical, *others, *signs])
+
+
+def _check_points(name: str, answer: Any, right: float, hints: list[tuple[float, str]]) -> None:
+    value = say.one_number(name, answer)
+    if abs(value - right) > ROUNDED:
+        for typical, sentence in hints:
+            if abs(value - typical) <= EXACT:
+                say.wrong(name, sentence)
+    say.number(name, value, right, tolerance=ROUNDED)
 
 
 def _points(run: Run) -> dict[frozenset[str], float]:

@@ -1,7 +1,7 @@
 """The checks of sheet 05: a mean-field step by hand (19), and the CRF's width of colour (19b)."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from math import exp
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from ...crf import HAVE_LATTICE
 from ...pipeline.run import Run
 from . import say
-from .scores import Scores
+from .scores import scores_of
 
 # --- exercise 19: one mean-field step -------------------------------------------------------------
 
@@ -126,11 +126,15 @@ def check_srgb(run: Run, prediction: float, srgb: float) -> None:
     """A guess made first, and the bilateral srgb of the best mIoU on training pictures."""
     say.one_number("prediction", prediction, 0.1, 1000)
     value = say.one_number("srgb", srgb, 0.1, 1000)
-    mine = _scored(run, value)
-    by_value = {tried: _scored(run, tried) for tried in TRIED}
+    by_value = _swept(run)
     best = max(by_value, key=by_value.get)
+    mine = _scored(run, value)
     below = by_value[best] - mine
     if below <= GOOD:
+        scores = say.listed(
+            [f"{100 * score:.1f} % at {tried:g}" for tried, score in by_value.items()]
+        )
+        print(f"mIoU on the training pictures that the check used: {scores}")
         return
     wide = "too wide: colours on both sides of an edge are taken for alike"
     narrow = "too narrow: pixels of one coat are no longer alike, and noise stays"
@@ -140,9 +144,11 @@ def check_srgb(run: Run, prediction: float, srgb: float) -> None:
 
 
 def _scored(run: Run, srgb: float) -> float:
-    return _scores(run)("crf", {"bilateral_srgb": srgb})
+    return scores_of(run, "train", PICTURES)("crf", {"bilateral_srgb": srgb})
 
 
-@lru_cache(maxsize=1)
-def _scores(run: Run) -> Scores:
-    return Scores(run, "train", PICTURES)
+@cache
+def _swept(run: Run) -> dict[float, float]:
+    values = say.listed([f"{value:g}" for value in TRIED])
+    print(f"The check tries {values} on {PICTURES} pictures: a minute or so, the first time only.")
+    return {value: _scored(run, value) for value in TRIED}

@@ -20,7 +20,7 @@ SAME = 0.003  # IoU: two sweeps of one split on two processors
 
 def check_delta(run: Run, prediction: float, scores: dict[float, float], delta: float) -> None:
     """A guess; the IoU on train at 0.1, 0.2 ... 0.9; the delta that is best by it."""
-    say.given("prediction, scores and delta", prediction, scores, delta)
+    say.all_given(prediction=prediction, scores=scores, delta=delta)
     say.one_number("prediction", prediction, 0, 1)
     say.one_number("delta", delta, 0.01, 0.99)
     if not isinstance(scores, dict):

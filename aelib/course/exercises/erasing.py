@@ -77,7 +77,7 @@ DELTA = 0.2
 
 def check_third_round(R3: Any, found: Any) -> None:
     """R3: the pixels (row, column) of the third round; found: the union of all three rounds."""
-    say.given("R3 and found", R3, found)
+    say.all_given(R3=R3, found=found)
     M = {(y, x): LEGS_WEIGHT * LEGS[y][x] for y in range(4) for x in range(4)}
     largest = max(M.values())
     right = {pixel for pixel in M if M[pixel] > DELTA * largest}

@@ -57,7 +57,7 @@ def _compare_cells(
     """Say which of the rule's six cells is filled wrongly; a saliency at the threshold is last."""
     if np.shape(found) != expected.shape:
         say.same("merge", found, expected)
-    found, claims = np.asarray(found), regions.sum(axis=0).clip(max=2)
+    found, claims = _integers(found), regions.sum(axis=0).clip(max=2)
     differs, at_threshold = found != expected, saliency == threshold
     for place in [*np.argwhere(differs & ~at_threshold), *np.argwhere(differs & at_threshold)]:
         place = tuple(int(k) for k in place)
@@ -69,7 +69,17 @@ def _compare_cells(
         else:
             low = "low saliency" if saliency[place] < threshold else "salient"
             sentence = f"{low}, claimed by {_CLAIMS[claims[place]]}: {got} instead of {right}"
-        say.wrong("merge", f"{sentence} (pixel {place} of a {_size(saliency)} picture)")
+        say.wrong("merge", f"{sentence} (pixel {place}; the picture is {_size(saliency)})")
+
+
+def _integers(found: Any) -> np.ndarray:
+    """Returns the labels as an array; they must be integers of a type that holds 0 to 255."""
+    found = np.asarray(found)
+    if found.dtype.kind not in "iu":
+        say.wrong("merge", f"the labels must be integers, and they are {found.dtype}: take uint8")
+    if np.iinfo(found.dtype).max < 255:
+        say.wrong("merge", f"{found.dtype} cannot hold 255: take uint8 or int64")
+    return found
 
 
 def _size(array: np.ndarray) -> str:

@@ -78,6 +78,7 @@ def check_losing_v(run: Run, v_pixel: Any, v_picture: Any) -> None:
     test = run.settings.prohibit_threshold
     at_test = "the threshold at test; S-hat knows none, it compares products"
     zero = "a class loses before its v is 0: as soon as another product is larger"
+    say.one_number("v_pixel", v_pixel, 0, 1)  # every v is a confidence
     say.number(
         "v_pixel",
         v_pixel,
@@ -97,7 +98,7 @@ def check_losing_v(run: Run, v_pixel: Any, v_picture: Any) -> None:
     ratio = rivals.max(axis=0) / case.f[label]
     inside = ratio[case.f.argmax(axis=0) == label]
     every = "that v takes the first pixel only; below which v is no pixel of the class left?"
-    value = say.one_number("v_picture", v_picture)
+    value = say.one_number("v_picture", v_picture, 0, 1)
     exact = float(ratio.min())
     if abs(value - exact) <= 0.02 * exact:
         return
@@ -113,8 +114,10 @@ def check_losing_v(run: Run, v_pixel: Any, v_picture: Any) -> None:
         if abs(value - typical) <= 0.02 * typical:
             say.wrong("v_picture", sentence)
     left = int((_weighted(case.f, _with(case.v, case.c, value)).argmax(axis=0) == label).sum())
-    where = f"is too high: at {value:.3g}" if value > exact else "is lower than it need be: there"
-    say.wrong("v_picture", f"{value:.3g} {where} {left} pixels are left")
+    if value < exact:
+        say.wrong("v_picture", f"{value:.3g} is lower than it need be: no pixel is left there")
+    pixels = "1 pixel is" if left == 1 else f"{left} pixels are"
+    say.wrong("v_picture", f"{value:.3g} is too high: at {value:.3g} {pixels} left")
 
 
 def _with(v: np.ndarray, c: int, value: float) -> np.ndarray:
@@ -130,10 +133,13 @@ LOST = 0.01  # share of the classes present that may be removed
 
 
 def check_safe_threshold(run: Run, threshold: Any) -> None:
-    """The largest of 0.01 ... 0.99 that removes at most LOST of the classes present, on train."""
+    """The largest of 0.01 ... 0.99 that removes at most LOST of the classes present, on train.
+
+    0.01 less will do: it is as safe.
+    """
     value = say.one_number("threshold", threshold, 0, 1)
     best, removed = _safe(run, "train", value)
-    if abs(value - best) < 0.0101:
+    if value > best - 0.0101 and removed <= LOST:
         return
     if abs(value - _safe(run, "val", value)[0]) < 0.0051:
         say.wrong("threshold", f"{value:g} is what val would choose: choose on train")

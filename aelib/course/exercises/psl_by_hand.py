@@ -36,7 +36,7 @@ def check_s_hat(labels: Any) -> None:
             say.wrong("S_hat", sentence)
     names = ("the sky beside the ear", "the first leg", "the second leg")
     wrong = [name for name, one, other in zip(names, found, right, strict=True) if one != other]
-    say.wrong("S_hat", f"look again at {' and '.join(wrong)}; 0 background, 1 hare, 2 stag")
+    say.wrong("S_hat", f"look again at {say.listed(wrong)}; 0 background, 1 hare, 2 stag")
 
 
 def check_hand_loss(J_S: Any, J_S_hat: Any) -> None:
@@ -49,6 +49,11 @@ def check_hand_loss(J_S: Any, J_S_hat: Any) -> None:
     of_silent = -np.log(SILENT[range(3), chosen])
     both = of_S.sum() + of_silent.sum()
     per_pixel = "divide by the number of pixels that the mask labels, not by"
+    without_v = "v chooses the label only: the loss is -log f, without v"
+    hare, _ = V_HAND
+    log_of_S = of_S - np.log([hare] * 7 + [1] * 6)  # -log (v f)
+    times_S = of_S * ([hare] * 7 + [1] * 6)  # -v log f
+    times_silent = of_silent * np.array([1, *V_HAND])[chosen]
     say.number(
         "J_S",
         J_S,
@@ -57,11 +62,13 @@ def check_hand_loss(J_S: Any, J_S_hat: Any) -> None:
             (of_S.sum() / 16, f"{per_pixel} all 16: S labels 13"),
             (of_S.sum() / 29, f"{per_pixel} those of both masks: each J has its own denominator"),
             (of_S.sum(), "divide by the number of labelled pixels"),
+            (log_of_S.mean(), without_v),
+            (times_S.mean(), without_v),
             (-of_S.mean(), "the sign: J is minus the mean logarithm"),
             (of_S.mean() / np.log(10), "log is the natural logarithm"),
         ],
     )
-    by_v = -np.log(weighted.max(axis=1)).sum() - 7 * np.log(0.7 * V_HAND[0]) - 6 * np.log(0.8)
+    by_v = -np.log(weighted.max(axis=1)).sum() + log_of_S.sum()
     argmax = of_S.sum() - np.log(SILENT.max(axis=1)).sum()
     old = of_S.sum() - np.log([0.5, 0.35, 0.4]).sum()
     bare = of_S.sum() - np.log(SILENT[range(3), (SILENT * [0.4, *V_HAND]).argmax(axis=1)]).sum()
@@ -74,7 +81,9 @@ def check_hand_loss(J_S: Any, J_S_hat: Any) -> None:
             (both / 29, f"{per_pixel} those of both masks: each J has its own denominator"),
             (of_silent.sum() / 3, "S-hat labels all 16 pixels, not only those that S leaves out"),
             (of_silent.sum() / 16, "S-hat labels all 16 pixels, the 13 of S among them"),
-            (by_v / 16, "v chooses the label only: the loss is -log f, without v"),
+            (by_v / 16, without_v),
+            ((times_S.sum() + times_silent.sum()) / 16, without_v),
+            ((of_S.sum() + times_silent.sum()) / 16, without_v),
             (argmax / 16, "this is the loss of argmax f: v chooses the label"),
             (old / 16, "this is the loss at v = (0.9, 0.1), as in the notebook"),
             (bare / 16, "the weight of the background is 1, not 1 - v"),

@@ -16,8 +16,9 @@ class _Batch(NamedTuple):
 
 
 class _Terms(NamedTuple):
-    """-log f, f, [1, v] and the two masks of a batch, in float64."""
+    """The scores, -log f, f, [1, v] and the two masks of a batch, in float64."""
 
+    scores: np.ndarray
     minus_log: np.ndarray
     f: np.ndarray
     weights: np.ndarray
@@ -51,8 +52,9 @@ def _batches() -> list[_Batch]:
     random = np.random.default_rng(15)
     batches = []
     for what, shape, factor in (
-        ("2 pictures", (2, 4, 5, 6), 2.0),
+        # with holes first: without one, several mistakes give the same number
         ("3 pictures with holes in S", (3, 3, 4, 7), 1.0),
+        ("2 pictures", (2, 4, 5, 6), 2.0),
         ("3 pictures, one with S all 255", (3, 3, 4, 4), 1.0),
         ("scores of several hundred", (2, 4, 3, 5), 100.0),
     ):
@@ -83,7 +85,7 @@ def _terms(batch: _Batch) -> _Terms:
     weights = np.pad(batch.v, ((0, 0), (1, 0)), constant_values=1)[:, :, None, None]
     # logarithms: f may be too small a number
     S_hat = (np.log(weights) - minus_log).argmax(axis=1)
-    return _Terms(minus_log, f, weights, batch.S, S_hat)
+    return _Terms(batch.scores, minus_log, f, weights, batch.S, S_hat)
 
 
 def _per_pixel(minus_log: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -92,14 +94,19 @@ def _per_pixel(minus_log: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.where(mask == 255, 0, np.take_along_axis(minus_log, label, axis=1)[:, 0])
 
 
-def _means(terms: _Terms, mask: np.ndarray) -> np.ndarray:
+def _means(minus_log: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Returns J of each picture, 0 where nothing is labelled."""
     labelled = (mask != 255).sum(axis=(1, 2)).clip(min=1)
-    return _per_pixel(terms.minus_log, mask).sum(axis=(1, 2)) / labelled
+    return _per_pixel(minus_log, mask).sum(axis=(1, 2)) / labelled
 
 
 def _loss(terms: _Terms) -> float:
-    return (_means(terms, terms.S) + _means(terms, terms.S_hat)).mean()
+    return _both(terms.minus_log, terms)
+
+
+def _both(minus_log: np.ndarray, terms: _Terms) -> float:
+    """Returns the loss with something in place of -log f, (N, C + 1, h, w)."""
+    return (_means(minus_log, terms.S) + _means(minus_log, terms.S_hat)).mean()
 
 
 def _gradient(terms: _Terms) -> np.ndarray:
@@ -122,8 +129,12 @@ def _refuse_nan(name: str, batch: _Batch, loss: torch.Tensor) -> None:
 
 def _mistakes(terms: _Terms) -> list[tuple[float, str]]:
     """Returns the values of typical mistakes, with a sentence each."""
-    S, S_hat = _means(terms, terms.S), _means(terms, terms.S_hat)
-    own = _means(terms, terms.f.argmax(axis=1))
+    minus_log = terms.minus_log
+    S, S_hat = _means(minus_log, terms.S), _means(minus_log, terms.S_hat)
+    own = _means(minus_log, terms.f.argmax(axis=1))
+    silent = _means(minus_log, np.where(terms.S == 255, terms.S_hat, 255))
+    filled = _means(minus_log, np.where(terms.S == 255, terms.S_hat, terms.S))
+    of_scores = _means(minus_log, (terms.scores * terms.weights).argmax(axis=1))
     of_S = _per_pixel(terms.minus_log, terms.S)
     of_S_hat = _per_pixel(terms.minus_log, terms.S_hat)
     labelled = terms.S != 255
@@ -132,7 +143,12 @@ def _mistakes(terms: _Terms) -> list[tuple[float, str]]:
     weighted = terms.f * terms.weights
     soft = (weighted * terms.minus_log).sum(axis=1) / weighted.sum(axis=1)
     one_divisor = (of_S + of_S_hat).sum(axis=(1, 2)) / (1 + labelled).sum(axis=(1, 2))
+    everywhere = "S-hat labels every pixel by the argmax of [1, v] times f, not only where S is 255"
     return [
+        (S.mean() + silent.mean(), everywhere),
+        (S.mean() + filled.mean(), everywhere),
+        (S.mean() + of_scores.mean(), "v multiplies f, not the scores: take their softmax first"),
+        *_mistakes_in_the_logarithm(terms),
         (of_S.mean() + S_hat.mean(), "the pixels with 255 are counted in J(f, S): leave them out"),
         (pooled + S_hat.mean(), "J is to be taken of each picture; this pools the batch's pixels"),
         (S[some].mean() + S_hat.mean(), "a picture with S all 255 adds 0; it counts in the mean"),
@@ -144,3 +160,24 @@ def _mistakes(terms: _Terms) -> list[tuple[float, str]]:
         (S_hat.mean(), "J(f, S) is missing"),
         (_loss(terms) / 2, "add J(f, S) and J(f, S-hat): this is their mean"),
     ]
+
+
+def _mistakes_in_the_logarithm(terms: _Terms) -> list[tuple[float, str]]:
+    """Returns what comes out with something else in place of -log f."""
+    minus_log, f, weights = terms.minus_log, terms.f, terms.weights
+    S = _means(minus_log, terms.S).mean()
+    log_f = "J takes log f, the log_softmax of the scores;"
+    found = [
+        (_both(-terms.scores, terms), f"{log_f} this takes the scores themselves"),
+        (_both(-f, terms), f"{log_f} this takes f itself"),
+    ]
+    without_v = "v chooses the label only: the loss is -log f, without v"
+    for weighted in (minus_log - np.log(weights), weights * minus_log):  # log (v f), v log f
+        found.append((_both(weighted, terms), without_v))
+        found.append((S + _means(weighted, terms.S_hat).mean(), without_v))
+    for power in range(6, 13):
+        small = 10.0**-power
+        words = f"log(f + 1e-{power}) is no log of f where f is small: take log_softmax"
+        found.append((_both(-np.log(f + small), terms), words))
+        found.append((_both(-np.log(f.clip(min=small)), terms), words))
+    return found

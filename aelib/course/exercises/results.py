@@ -119,7 +119,7 @@ def check_experiment(
         spread: sample standard deviation (n - 1) of these differences.
         why: the explanation and what the experiment says about it.
     """
-    say.given("runs, chosen_on, mean_gain, spread and why", runs, chosen_on, mean_gain, spread, why)
+    say.all_given(runs=runs, chosen_on=chosen_on, mean_gain=mean_gain, spread=spread, why=why)
     before, after = _two_groups(runs)
     if chosen_on == "val":
         say.wrong("chosen_on", "a value that was chosen on val cannot be judged on val; take train")
@@ -197,7 +197,8 @@ def _one_change(groups: list, changed: list[str]) -> None:
         say.wrong("runs", f"{names} differ: with more than one change nobody knows which did it")
     if len(groups) > 2:
         tuned = "choose one on train, then score that one on val"
-        say.wrong("runs", f"{len(groups)} values of {changed[0]} were scored on val: {tuned}")
+        values = f"{len(groups) - 1} changed values of {changed[0]}"
+        say.wrong("runs", f"{values} were scored on val: {tuned}")
     if changed[0] == "seed":
         say.wrong("runs", "the seed is not the change: it is what is repeated")
     if changed[0] in HARMLESS:

@@ -3,6 +3,7 @@
 Every function here raises AssertionError with one line of text, or returns what it was asked for.
 """
 
+import dis
 import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -15,18 +16,28 @@ Hints = Iterable[tuple[Any, str]]  # (what a typical mistake gives, the sentence
 LONGEST = 240  # characters of a message
 
 
-def given(name: str, *answers: Any) -> Any:
-    """Returns the answer (several: a tuple) unless one is still None or `...`, as in the stub."""
-    for answer in answers:
-        if answer is None or answer is Ellipsis:
-            raise AssertionError(f"{name}: not solved yet")
-    return answers[0] if len(answers) == 1 else answers
+def given(name: str, answer: Any) -> Any:
+    """Returns the answer unless it is still None or `...`, as in the stub."""
+    all_given(**{name: answer})
+    return answer
+
+
+def all_given(**answers: Any) -> None:
+    """Raises AssertionError with the names of the answers that are still None or `...`."""
+    missing = [name for name, answer in answers.items() if answer is None or answer is Ellipsis]
+    if missing:
+        raise AssertionError(f"{listed(missing)}: not solved yet")
 
 
 def wrong(name: str, sentence: str) -> None:
-    """Raises AssertionError("NAME: SENTENCE") on one line, shortened to LONGEST characters."""
-    text = " ".join(f"{name}: {sentence}".split())
-    raise AssertionError(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...") from None
+    """Raises AssertionError("NAME: SENTENCE"): see `_tell`."""
+    _tell(f"{name}: {sentence}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns "a", "a and b", "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
@@ -36,8 +47,8 @@ def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: A
     the result fills the original's .grad.
 
     Raises:
-        AssertionError: the function is missing, or returns None or `...` ("not solved yet"); it
-            raised anything, SystemExit too; it changed its input.
+        AssertionError: the function is missing, is the stub or returns `...` ("not solved yet"); it
+            returns None; it raised anything, SystemExit too; it changed its input.
     """
     given(name, function)
     if not callable(function):
@@ -55,6 +66,8 @@ def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: A
     for number, (one, other) in enumerate(zip(before, after, strict=True), start=1):
         if not _unchanged(one, other):
             wrong(name, f"the function changed its input (argument {number}): work on a copy")
+    if result is None and not _is_stub(function):
+        wrong(name, "it returned None: is a `return` missing?")
     return given(name, result)
 
 
@@ -77,6 +90,8 @@ def same(name: str, found: Any, expected: Any, tolerance: float = 1e-5, hints: H
     if mine.shape == right.shape and _equal(mine, right, tolerance).all():
         return
     _recognise(name, mine, hints, tolerance)
+    if mine.shape != right.shape and not right.shape:
+        wrong(name, f"return one number; this has the shape {mine.shape}")
     if mine.shape != right.shape:
         wrong(name, f"the shape is {mine.shape}, it must be {right.shape}")
     differs = ~_equal(mine, right, tolerance)
@@ -87,7 +102,7 @@ def same(name: str, found: Any, expected: Any, tolerance: float = 1e-5, hints: H
     place = f"{'pixel' if right.ndim > 1 else 'value'} {first if right.ndim > 1 else first[0]}"
     gap = np.abs(mine.astype(float) - right)[differs]
     largest = "" if np.isnan(gap).all() else f"; largest difference {_text(np.nanmax(gap))}"
-    many = f"; {differs.sum()} of {differs.size} values differ"
+    many = f"; wrong values: {differs.sum()} of {differs.size}"
     wrong(name, f"first differing {place}: {here}{largest}{many}")
 
 
@@ -130,11 +145,31 @@ def one_of(name: str, found: Any, choices: Sequence[Any]) -> Any:
     given(name, found)
     if isinstance(found, (str, int, float, bool)) and found in choices:
         return found
-    listed = ", ".join(repr(choice) for choice in choices)
-    wrong(name, f"this must be one of {listed}, and it is {found!r}")
+    known = ", ".join(repr(choice) for choice in choices)
+    wrong(name, f"this must be one of {known}, and it is {found!r}")
 
 
 # --- inside ---------------------------------------------------------------------------------------
+
+
+def _tell(text: str) -> None:
+    """Raises AssertionError with the text on one line, shortened to LONGEST characters."""
+    text = " ".join(text.split())
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 3]}..."
+    if text.endswith("'"):
+        text += "."  # otter would take the quote away
+    raise AssertionError(text) from None
+
+
+def _stub() -> None: ...
+
+
+def _is_stub(function: Callable[..., Any]) -> bool:
+    """Whether a function does nothing, as those that a sheet hands out; so has one without code."""
+    codes = [getattr(one, "__code__", "") for one in (function, _stub)]
+    mine, nothing = ([step.opname for step in dis.get_instructions(code)] for code in codes)
+    return mine == nothing
 
 
 def _raised(name: str, function: Callable[..., Any], error: BaseException) -> None:
@@ -145,8 +180,7 @@ def _raised(name: str, function: Callable[..., Any], error: BaseException) -> No
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if code and frame.filename == code.co_filename]
     where = f" in the line `{inside[-1].line}`" if inside and inside[-1].line else ""
-    text = f"{name} raised {type(error).__name__}{where}{said}"
-    raise AssertionError(text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}...") from None
+    _tell(f"{name} raised {type(error).__name__}{where}{said}")
 
 
 def _copy(value: Any) -> Any:

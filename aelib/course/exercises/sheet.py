@@ -42,10 +42,11 @@ def _file(sheet: str) -> Path:
 
 
 def lines(result: TestFile) -> list[str]:
-    """Returns what a check says: one line for each case that failed, or one that all is right."""
+    """Returns what a check says: each sentence of a case that failed once, or that all is right."""
     failed = [case for case in result.test_case_results if not case.passed]
     if failed:
-        return [f"{result.name}: {sentence(case.message or '')}" for case in failed]
+        said = [f"{result.name}: {sentence(case.message or '')}" for case in failed]
+        return list(dict.fromkeys(said))
     cases = [case.test_case.success_message for case in result.test_case_results]
     return [f"{result.name}: right. {' '.join(text for text in cases if text)}".rstrip()]
 

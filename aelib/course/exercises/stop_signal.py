@@ -33,7 +33,7 @@ def check_harms(harms: Callable[[int, int, int, int, int], bool]) -> None:
     wrong = sum(mine != answer for mine, answer in zip(found, right, strict=True))
     case = f"harms(tp={tp}, fp={fp}, fn={fn}, a={a}, b={b})"
     goes = f"the IoU goes from {before:.3f} to {after:.3f}"
-    say.wrong(case, f"{found[first]}, but {goes}; {wrong} of {len(cases)} cases are wrong")
+    say.wrong(case, f"{found[first]}, but {goes}; wrong cases: {wrong} of {len(cases)}")
 
 
 def _iou(tp: int, fp: int, fn: int) -> Fraction:

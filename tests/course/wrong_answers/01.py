@@ -224,7 +224,7 @@ wrong = {
         (negatives_stay, ["negative values"]),
         (clamps_in_place, ["changed its input"]),
         (large_epsilon, ["first differing pixel"]),
-        (forgets_to_return, ["not solved yet"]),
+        (forgets_to_return, ["it returned None", "`return` missing"]),
     ],
     "check_delta": [
         (Answer(0.5, Sweep(split="val"), 0.2), ["val's", "chosen on train"]),
@@ -237,7 +237,8 @@ wrong = {
         (Answer(0.5, Sweep(factor=0.9), 0.2), ["at delta 0.1"]),
         (Answer(0.5, {0.1: 0.2, 0.2: 0.3}, 0.2), ["no IoU for delta 0.3"]),
         (Answer(0.5, [0.2, 0.3], 0.2), ["dict"]),
-        (Answer(..., Sweep(), 0.2), ["not solved yet"]),
+        (Answer(..., Sweep(), 0.2), ["prediction: not solved yet"]),
+        (Answer(..., Sweep(), ...), ["prediction and delta: not solved yet"]),
         (Answer(50, Sweep(), 0.2), ["prediction", "between 0 and 1"]),
         (Answer(0.5, {delta: None for delta in TENTHS}, 0.2), ["not solved yet"]),
     ],

@@ -205,7 +205,7 @@ wrong = {
             lambda loss, labels: max(0, 1 - loss / entropy(labels.mean(axis=0)).mean()),
             ["below 0"],
         ),
-        (lambda loss, labels: 1 - loss / entropy(labels.mean(axis=0)), ["the shape is"]),
+        (lambda loss, labels: 1 - loss / entropy(labels.mean(axis=0)), ["return one number"]),
         (lambda loss, labels: None, ["not solved yet"]),
     ],
     "check_stop": [
@@ -218,13 +218,16 @@ wrong = {
         (lambda world: ..., ["not solved yet"]),
     ],
     "check_stop_outcome": [
-        (stop_rule.course_rule, ["Lose less"]),
-        (lambda world: 4 if world.evidence[-1] > 0.2 and len(world) == 4 else 1, ["Lose less"]),
+        (stop_rule.course_rule, ["not better than always keeping three"]),
+        (
+            lambda world: 4 if world.evidence[-1] > 0.2 and len(world) == 4 else 1,
+            ["not better than always keeping three"],
+        ),
         (lambda world: 3, ["whatever the signals say"]),
     ],
     "check_words": [
         (Answer("often", WORDS), ["looks", "whole number"]),
-        (Answer(2, "low is best"), ["3 words are few"]),
+        (Answer(2, "low is best"), ["3 of at least 30 words"]),
         (Answer(2, "it fits best " * 20), ["name the signal"]),
         (Answer(2, 3), ["must be a text"]),
         (Answer(2, ...), ["not solved yet"]),

@@ -28,7 +28,7 @@ def right_merge(regions, saliency, background_threshold):
 def select(regions, saliency, background_threshold):
     """By np.select, with a loop over the classes."""
     low, claims = saliency < background_threshold, regions.sum(axis=0)
-    S = np.where(low & (claims == 0), 0.0, 255.0)
+    S = np.where(low & (claims == 0), 0, 255)
     for c, region in enumerate(regions):
         S = np.select([region & (claims == 1) & ~low], [c + 1], S)
     return S
@@ -73,6 +73,14 @@ def one_pixel_at_a_time(regions, saliency, background_threshold):
                 continue
             S[y, x] = 0 if dark else mine.argmax() + 1
     return S
+
+
+def as_floats(regions, saliency, background_threshold):
+    return select(regions, saliency, background_threshold).astype(float)
+
+
+def in_eight_bits_with_a_sign(regions, saliency, background_threshold):
+    return select(regions, saliency, background_threshold).astype(np.int8)
 
 
 def in_place(regions, saliency, background_threshold):
@@ -145,6 +153,8 @@ wrong = {
         (from_zero, ["c + 1"]),
         (one_pixel_at_a_time, ["all labels are right", "let numpy go over the pixels"]),
         (in_place, ["changed its input"]),
+        (as_floats, ["must be integers", "float64"]),
+        (in_eight_bits_with_a_sign, ["int8 cannot hold 255"]),
         (lambda regions, saliency, background_threshold: regions, ["shape"]),
         (lambda regions, saliency, background_threshold: ..., ["not solved yet"]),
         (..., ["not solved yet"]),

@@ -14,6 +14,8 @@ from aelib.pipeline import stages
 OF_S = 7 * log(0.7) + 6 * log(0.8)
 ALL = OF_S + log(0.5) + log(0.45) + log(0.4)
 HARE_LEG = OF_S + log(0.5) + log(0.35) + log(0.4)
+TIMES_V_OF_S = 7 * 0.6 * log(0.7) + 6 * log(0.8)
+TIMES_V = TIMES_V_OF_S + log(0.5) + 0.5 * log(0.45) + log(0.4)
 WEIGHTED = 7 * log(0.6 * 0.7) + 6 * log(0.8) + log(0.5) + log(0.225) + log(0.4)
 
 # --- psl_loss -------------------------------------------------------------------------------------
@@ -96,6 +98,37 @@ def log_of_softmax(scores, S, v):
         terms = torch.where(mask != 255, -f.gather(1, label[:, None])[:, 0].log(), 0.0)
         loss = loss + terms.sum(dim=(1, 2)) / (mask != 255).sum(dim=(1, 2)).clamp(min=1)
     return loss.mean()
+
+
+def only_where_S_is_silent(scores, S, v):
+    S_hat = weighted(scores, v).argmax(dim=1).where(S == 255, torch.full_like(S, 255))
+    return (J(scores, S) + J(scores, S_hat)).mean()
+
+
+def S_filled_up(scores, S, v):
+    return (J(scores, S) + J(scores, S.where(S != 255, weighted(scores, v).argmax(dim=1)))).mean()
+
+
+def s_hat_of_scores(scores, S, v):
+    S_hat = (F.pad(v, (1, 0), value=1.0)[:, :, None, None] * scores).argmax(dim=1)
+    return (J(scores, S) + J(scores, S_hat)).mean()
+
+
+def with_logarithm(log_f):
+    """The loss with `log_f(scores, v)` in place of log f."""
+
+    def psl_loss(scores, S, v):
+        values, loss = log_f(scores, v), 0
+        for mask in (S, weighted(scores, v).argmax(dim=1)):
+            terms = F.nll_loss(values, mask, ignore_index=255, reduction="none")
+            loss = loss + terms.sum(dim=(1, 2)) / (mask != 255).sum(dim=(1, 2)).clamp(min=1)
+        return loss.mean()
+
+    return psl_loss
+
+
+def v_times_log_f(scores, v):
+    return F.pad(v, (1, 0), value=1.0)[:, :, None, None] * scores.log_softmax(dim=1)
 
 
 def a_sum(scores, S, v):
@@ -189,6 +222,8 @@ wrong = {
         (Answer(-OF_S / 13, -ALL / 13), ["J_S_hat:", "not by 13"]),
         (Answer(-OF_S / 13, -HARE_LEG / 16), ["J_S_hat:", "v = (0.9, 0.1)"]),
         (Answer(-OF_S / 13, -WEIGHTED / 16), ["J_S_hat:", "v chooses the label only"]),
+        (Answer(-TIMES_V_OF_S / 13, -ALL / 16), ["J_S:", "v chooses the label only"]),
+        (Answer(-OF_S / 13, -TIMES_V / 16), ["J_S_hat:", "v chooses the label only"]),
         (Answer(OF_S / 13, ALL / 16), ["J_S:", "the sign"]),
         (Answer(-OF_S / 13, 0.5), ["J_S_hat:", "not right"]),
         (Answer(-OF_S / 13, ...), ["not solved yet"]),
@@ -202,6 +237,14 @@ wrong = {
         (one_denominator, ["its own denominator"]),
         (self_training, ["argmax f"]),
         (log_of_softmax, ["log of 0"]),
+        (only_where_S_is_silent, ["not only where S is 255"]),
+        (S_filled_up, ["not only where S is 255"]),
+        (s_hat_of_scores, ["v multiplies f, not the scores"]),
+        (with_logarithm(lambda scores, v: scores), ["the scores themselves"]),
+        (with_logarithm(lambda scores, v: scores.softmax(dim=1)), ["f itself"]),
+        (with_logarithm(lambda scores, v: weighted(scores, v).log()), ["v chooses the label only"]),
+        (with_logarithm(v_times_log_f), ["v chooses the label only"]),
+        (with_logarithm(lambda scores, v: (scores.softmax(1) + 1e-8).log()), ["log(f + 1e-8)"]),
         (a_sum, ["not the sum"]),
         (a_number, ["as a tensor", "float"]),
         (per_picture, ["without axes"]),
@@ -217,12 +260,15 @@ wrong = {
         (Answer(0.04 / 0.93, 0.1), ["v_picture", "threshold at test"]),
         (Answer(0.04 / 0.93, times(2, LAST_V)), ["v_picture", "too high", "pixels are left"]),
         (Answer(0.04 / 0.93, times(0.5, LAST_V)), ["v_picture", "lower than it need be"]),
+        (Answer(43, LAST_V), ["v_pixel", "between 0 and 1"]),
+        (Answer(0.04 / 0.93, -0.1), ["v_picture", "between 0 and 1"]),
         (Answer(..., LAST_V), ["not solved yet"]),
         (Answer(0.04 / 0.93, ...), ["not solved yet"]),
     ],
     "check_safe_threshold": [
         (FromRun(safe("val")), ["val would choose"]),
         (0.9, ["too high"]),
+        (FromRun(lambda run: safe("train")(run) + 0.01), ["threshold"]),
         (0.1, ["safe", "not the largest"]),
         (42, ["not between 0 and 1"]),
         (..., ["not solved yet"]),
@@ -231,6 +277,7 @@ wrong = {
         (Answer(ROWS, *CREDIT[1:]), ["training_first", "whole gap"]),
         (Answer(*CREDIT[3:], *CREDIT[:3]), ["training_first", "adds last"]),
         (Answer(*(times(-1, number) for number in CREDIT)), ["training_first", "sign"]),
+        (Answer(CREDIT[0], gain("PSL", "prohibited", "PSL", "all"), *CREDIT[2:]), ["as well"]),
         (Answer(*LAST_NEGATED), ["training_last", "sign"]),
         (Answer(times(0.01, CREDIT[0]), *CREDIT[1:]), ["in points"]),
         (Answer(*CREDIT[:3], ..., *CREDIT[4:]), ["training_last: not solved yet"]),

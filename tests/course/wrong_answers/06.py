@@ -45,7 +45,7 @@ wrong = {
         (experiment(one_seed), ["at least 3 seeds"]),
         (experiment(change=two_changes), ["object_steps and prohibit_threshold", "more than one"]),
         (experiment(chosen_on="val"), ["chosen on val"]),
-        (experiment(two_values), ["3 values of prohibit_threshold", "on val"]),
+        (experiment(two_values), ["2 changed values of prohibit_threshold", "on val"]),
         (experiment(change={}), ["seed 0 occurs twice"]),
         (experiment(scored({}, BEFORE)), ["nothing was changed"]),
         (experiment(other_seeds), ["seed 2", "one of the two"]),
