@@ -118,9 +118,10 @@ def gain_by_coverage(lines: Sequence[Mapping], prohibited: bool = True) -> Figur
         dot = {"s": 40, "edgecolor": COLOURS[0], "linewidth": 1.5, "zorder": 2.5}
         ax.scatter(x, y, marker=marker, facecolor=face, label=label, **dot)
         if not crf:
-            for at, value, name in zip(x, y, names, strict=True):
-                beside = {"textcoords": "offset points", "xytext": (6, 5), "size": 8}
-                ax.annotate(name.removeprefix("PSL, "), (at, value), **beside)
+            for at, name in zip(x, names, strict=True):  # above the axes, where nothing is drawn
+                above = {"textcoords": "offset points", "xytext": (0, 3), "rotation": 35, "size": 8}
+                place = {"xycoords": ax.get_xaxis_transform()}
+                ax.annotate(name.removeprefix("PSL, "), (at, 1), **place, **above)
         listed += [f"{p[3]}, {label}: {p[0]:.0f} %, {p[1]:+.1f}" for p in points]
     ax.axhline(0, color=FAINT, linewidth=1.2, zorder=0.5)
     ax.set(xlabel="S labels rightly, % of the objects' pixels", ylabel="PSL's gain, points of mIoU")
