@@ -16,6 +16,7 @@ from aelib.__main__ import main
 from aelib.course import headless
 from aelib.course.commands.run import overrides
 from aelib.datasets.photos import save_mask
+from aelib.pipeline import stages
 from aelib.pipeline.run import Run
 from aelib.pipeline.settings import Settings
 from aelib.support.files import ROOT
@@ -73,13 +74,13 @@ def test_run_refuses_wrong_settings_before_any_work(tmp_path, capsys, arguments,
 
 
 def test_run_refuses_a_directory_made_with_other_settings(tmp_path, capsys):
-    file = Run(tmp_path / "run", "smoke", seed=3).directory / "settings.json"
-    before = file.read_bytes()
+    run = Run(tmp_path / "run", "smoke", seed=3)
+    stages.prepare(run)
+    files = {f: f.read_bytes() for f in run.directory.rglob("*") if f.is_file()}
     asked = ["--profile", "smoke", "--out", str(tmp_path / "run"), "-p", "seed", "4"]
     assert main(["run", *asked]) == 2
     assert "seed = 3, not 4" in capsys.readouterr().err
-    assert file.read_bytes() == before
-    assert [f.name for f in (tmp_path / "run").glob("[!.]*")] == ["settings.json"]
+    assert {f: f.read_bytes() for f in run.directory.rglob("*") if f.is_file()} == files
 
 
 def test_settings_lists_every_setting(capsys):
