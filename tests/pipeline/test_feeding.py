@@ -11,6 +11,7 @@ import torch
 from aelib.pipeline.settings import make
 from aelib.pipeline.stages import feeding
 from aelib.pipeline.stages.feeding import in_batches, loaders_of, read_ahead, tensors
+from aelib.pipeline.stages.networks import recipe
 
 
 def total(batch):
@@ -100,7 +101,7 @@ def test_the_machine_says_how_many_loaders(cores, room, wanted, monkeypatch):
     monkeypatch.setattr(feeding.sys, "platform", "linux")
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=room))
-    assert loaders_of(make("voc")) == wanted
+    assert recipe(make("voc"), 1, 1.0, 0).loaders == wanted
     assert loaders_of(make("voc", loaders=3)) == 3
     assert loaders_of(make("classroom")) == 0
     monkeypatch.setattr(feeding.sys, "platform", "darwin")

@@ -21,6 +21,7 @@ _PIXELS = (400 if _CUDA else 50) * 96 * 96  # of the pictures that a network see
 _HELD = 8 * _PIXELS  # of those that wait for others of their size, or for an earlier answer
 _MOST_LOADERS = 16  # feed any one GPU, see benchmarks/feeding.py
 _SHARED_MEMORY = "/dev/shm"  # through which loaders hand their batches over
+_PHOTOGRAPH = 12 * 1000**2  # bytes of a large one: three colours, float32
 _BATCHES = 4  # that a loader has there at most: torch's two ahead, those in use and in the making
 _FEW = 8  # pictures a loader that are not worth its start
 
@@ -28,18 +29,21 @@ _FEW = 8  # pictures a loader that are not worth its start
 # --- reading ahead --------------------------------------------------------------------------------
 
 
-def loaders_of(s: Settings) -> int:
+def loaders_of(s: Settings, batch: int = _PHOTOGRAPH) -> int:
     """Processes that read photographs ahead of the network: the setting, or by the machine.
 
     By the machine it is one a core but one, and no more than shared memory has room for. None for
     creatures, which are in memory; in a worker process, beside which others have the cores; and
     where a fork may fail (macOS) or there is none (Windows).
+
+    Args:
+        batch: bytes that a loader hands over at once.
     """
     if s.loaders >= 0:
         return s.loaders
-    if not s.crop or sys.platform != "linux" or multiprocessing.current_process().daemon:
+    worker = multiprocessing.current_process().daemon
+    if s.dataset == "creatures" or worker or sys.platform != "linux":
         return 0
-    batch = 4 * 4 * s.batch_size * s.crop**2  # bytes: three colours and a label map, float32
     room = shutil.disk_usage(_SHARED_MEMORY).free // (_BATCHES * batch)
     return min(_MOST_LOADERS, len(os.sched_getaffinity(0)) - 1, room)
 

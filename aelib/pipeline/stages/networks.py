@@ -101,5 +101,5 @@ def recipe(s: Settings, epochs: int, last_layer_factor: float, offset: int) -> R
         momentum=s.momentum,
         drop_epoch=s.drop_epoch,
         precision=s.precision,
-        loaders=loaders_of(s),
+        loaders=loaders_of(s, 4 * 4 * s.batch_size * s.crop**2),  # 3 colours, labels; float32
     )
