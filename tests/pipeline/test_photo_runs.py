@@ -270,11 +270,10 @@ def test_a_resumed_training_on_crops_is_the_uninterrupted_one(tmp_path, monkeypa
 
 
 def nothing_was_made(run: Run) -> bool:
-    """Neither a finished stage, nor a file that looks like one's."""
+    """No finished stage, no file that looks like one's, no settings that bind the next call."""
     files = [file for file in run.directory.rglob("*") if file.is_file()]
     left = {file.relative_to(run.directory).as_posix() for file in files}
-    left -= {".stage.lock", ".course.lock", ".settings.json"}
-    return left == {"settings.json"} and not run.finished("data") and verify(run.directory) == []
+    return left <= {".stage.lock", ".course.lock"} and not run.finished("data")
 
 
 def faulty_devkit(tmp_path, monkeypatch) -> tuple[Run, list[str]]:

@@ -11,6 +11,7 @@ from PIL import Image
 from aelib.datasets.photos import palette, save_mask
 from aelib.pipeline import directory as directory_module
 from aelib.pipeline import run as run_module
+from aelib.pipeline import stages
 from aelib.pipeline.directory import runs_folder
 from aelib.pipeline.run import Run, RunError, peak_memory_mb, save_tensors
 from aelib.pipeline.settings import make
@@ -63,7 +64,7 @@ def test_other_settings_are_refused_with_both_values_and_nothing_is_touched(run)
 
 def test_a_profiles_own_value_asked_for_by_name_counts_as_asked(tmp_path):
     own = make("smoke").train_images
-    Run(tmp_path / "run", "smoke", train_images=own + 1)
+    stages.prepare(Run(tmp_path / "run", "smoke", train_images=own + 1))
     with pytest.raises(RunError, match=f"train_images = {own + 1}, not {own}"):
         Run(tmp_path / "run", "smoke", train_images=own)
 
