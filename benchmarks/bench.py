@@ -133,6 +133,7 @@ def write_into(readme: Path, text: str) -> None:
 
 
 def main() -> None:
+    del sys.modules["__main__"].__file__  # or workers would import this script, peers and all
     names = sorted({*CASES, *ALONE})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
