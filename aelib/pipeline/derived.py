@@ -53,8 +53,7 @@ def derive(run: Run, directory: Path | None = None, **changes: Any) -> Run:
     root, base = origin(run.directory) or (run.directory, run.settings.to_json())
     for name in stages.all_names(run.settings):
         _refuse_other_versions(run.directory, name)
-    differs = _differences(base, wanted.numbers())
-    target = ROOT / directory if directory else _place(run, root, differs)
+    target = ROOT / directory if directory else directory_of(run, **changes)
     if not target.exists():
         _begin(target, root, base, wanted)
     derived = Run(target, **wanted.to_json())
